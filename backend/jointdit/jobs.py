@@ -4,19 +4,36 @@
 
 from __future__ import annotations
 
+import math
+import tempfile
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from .errors import InputError, JointDiTError
+from .models import Model, Models
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+
+    import torch
+
+    from .pipeline import JointDiTPipeline
 
 TASKS = ("joint", "image_to_depth", "depth_to_image")
+LARGEST_SIDE = 8192
+MOST_STEPS = 1000
+_PATHS = ("output", "image", "disparity")
 
 
 @dataclass(frozen=True)
 class Job:
-    """Everything that decides a result. Names, units and defaults are those of docs/protocol.md.
+    """Everything that decides a result. Names and units are those of docs/protocol.md.
 
-    `width` and `height` of None come from the picture given, else from the model. Angles are degrees, distances metres.
+    `width` and `height` of None come from the picture given, else from the model; `guidance` of None is the model's own. Angles are degrees, distances metres.
     """
 
     task: str
@@ -28,17 +45,63 @@ class Job:
     height: int | None = None
     seed: int = 0
     steps: int = 20
-    guidance: float = 3.5
+    guidance: float | None = None
     model: str = "embedded"
     near: float = 2.0
     far: float = 40.0
     horizontal_angle: float = 55.0
     preview: bool = False
 
+    def __post_init__(self) -> None:
+        """Refuse what cannot be used, with a sentence (`InputError`)."""
+        if self.task not in TASKS:
+            raise InputError(f"There is no task {self.task!r}; choose one of {', '.join(TASKS)}.")
+        if self.task == "image_to_depth" and self.image is None:
+            raise InputError("Depth of an image was asked for, but no image was given. Choose an image.")
+        if self.task == "depth_to_image" and self.disparity is None:
+            raise InputError("An image for a disparity was asked for, but no disparity was given. Choose a disparity map.")
+        if self.task == "joint" and not self.prompt.strip():
+            raise InputError("The prompt is empty. Describe what you want to see.")
+        for name in ("width", "height"):
+            _within(name, getattr(self, name), 16, LARGEST_SIDE, "pixels")
+        _within("number of steps", self.steps, 1, MOST_STEPS)
+        _within("seed", self.seed, 0, 2**63 - 1)
+        _within("guidance", self.guidance, 0, 100)
+        _within("field of view", self.horizontal_angle, 1, 175, "degrees")
+        _within("near distance", self.near, 1e-6, 1e9, "metres")
+        _within("far distance", self.far, 1e-6, 1e9, "metres")
+        if self.near >= self.far:
+            raise InputError(f"The near distance ({self.near:g} m) must be smaller than the far distance ({self.far:g} m).")
+
     @classmethod
     def from_params(cls, params: dict[str, Any]) -> Job:
-        """Check the parameters of a `generate` request; raises `InputError` with a sentence."""
-        raise NotImplementedError
+        """A job from the parameters of a `generate` request; absent or null ones take the defaults. Raises `InputError` with a sentence."""
+        known = {field.name: field.type for field in fields(cls)}
+        unknown = sorted(set(params) - set(known))
+        if unknown:
+            raise InputError(f"A job has no setting {unknown[0]!r}. Known are: {', '.join(known)}.")
+        values = {name: _typed(name, known[name], value) for name, value in params.items() if value is not None}
+        for name in ("task", "output"):
+            if name not in values:
+                raise InputError(f"The job does not say its {name}.")
+        return cls(**values)
+
+
+def _typed(name: str, kind: str, value: Any) -> Any:
+    """Check the JSON type of one setting. `kind` is the annotation of the field."""
+    if name in _PATHS:
+        if not isinstance(value, str) or not value or "\0" in value:
+            raise InputError(f"The {name} of a job must be a path, not {value!r}.")
+        return Path(value)
+    wanted = {"str": str, "int": int, "float": (int, float), "bool": bool}[kind.split(" | ")[0]]
+    if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
+        raise InputError(f"The {name} of a job must be {'a number' if wanted is not str else 'a text'}, not {value!r}.")
+    return value
+
+
+def _within(what: str, value: float | None, low: float, high: float, unit: str = "") -> None:
+    if value is not None and not (math.isfinite(value) and low <= value <= high):
+        raise InputError(f"The {what} must lie between {low:g} and {high:g}{unit and ' ' + unit}; {value:g} was asked for.")
 
 
 @dataclass(frozen=True)
@@ -59,29 +122,159 @@ class Result:
     warnings: tuple[str, ...]
 
 
-class Models:
-    """The models on this machine, and the pipelines that are in memory."""
-
-    def describe(self) -> list[dict[str, Any]]:
-        """The `model` objects of docs/protocol.md."""
-        raise NotImplementedError
-
-    def device(self) -> dict[str, Any]:
-        """The `device` object of docs/protocol.md."""
-        raise NotImplementedError
-
-    def programs(self) -> dict[str, str]:
-        """Versions of the programs that make the result."""
-        raise NotImplementedError
-
-    def unload(self) -> int:
-        """Drop every loaded pipeline; returns the bytes of weights that were freed."""
-        raise NotImplementedError
-
-
 def generate(job: Job, models: Models, report: Callable[[Progress], None]) -> Result:
     """Run one job. `report` is called at every phase and step; it may raise `CancelledError` to stop the job.
 
     Raises `InputError`, `CheckpointError`, `OutputError` or another `JointDiTError`; nothing half-written stays behind.
     """
-    raise NotImplementedError
+    from .frame import check_output
+
+    check_output(job.output)
+    model = models.find(job.model)
+    began = time.perf_counter()
+    report(Progress("loading", 0, 1))
+    known = _read_known(job)
+    pipeline = models.pipeline(model)
+    loaded = time.perf_counter()
+    report(Progress("encoding", 0, 1))
+    try:
+        with tempfile.TemporaryDirectory(prefix="jointdit-preview-") as previews:
+            return _run(job, model, models, pipeline, known, report, Path(previews), began, loaded)
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, MemoryError) or "out of memory" in str(error).lower() or "can't allocate memory" in str(error).lower():
+            raise JointDiTError("There is not enough memory for this size. Choose a smaller size, or close other programs.") from error
+        raise
+
+
+@dataclass(frozen=True)
+class _Known:
+    """The picture that a task starts from: a PIL image and nothing, or nothing and a disparity (H, W) in [0, 1]."""
+
+    image: Image.Image | None = None
+    disparity: np.ndarray | None = None
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """(width, height), or None for joint generation."""
+        if self.image is not None:
+            return self.image.size
+        return None if self.disparity is None else self.disparity.shape[::-1]
+
+
+def _read_known(job: Job) -> _Known:
+    from .pictures import checked_disparity, read_disparity, read_image
+
+    if job.task == "image_to_depth":
+        known, path = _Known(image=read_image(job.image)), job.image
+    elif job.task == "depth_to_image":
+        known, path = _Known(disparity=checked_disparity(read_disparity(job.disparity), job.disparity.name)), job.disparity
+    else:
+        return _Known()
+    if min(known.size) < 16:
+        raise InputError(f"{path.name} has only {known.size[0]} x {known.size[1]} pixels; the smallest side is 16. Choose a larger picture.")
+    return known
+
+
+def working_size(job: Job, known: tuple[int, int] | None, native: int) -> tuple[int, int]:
+    """(width, height) at which the model works: what was asked for, else the picture's size, else the model's own.
+
+    A picture with far more pixels than the model was trained on is worked on at the model's own number of pixels, in the picture's proportions.
+    """
+    if known is None:
+        return job.width or native, job.height or native
+    if job.width and job.height:
+        return job.width, job.height
+    width, height = known
+    if job.width or job.height:  # one side given: keep the proportions
+        scale = job.width / width if job.width else job.height / height
+    else:
+        scale = min(1.0, math.sqrt(native**2 / (width * height)))
+        scale = 1.0 if scale > 0.8 else scale
+    return max(16, round(width * scale)), max(16, round(height * scale))
+
+
+def _run(
+    job: Job, model: Model, models: Models, pipeline: JointDiTPipeline, known: _Known,
+    report: Callable[[Progress], None], previews: Path, began: float, loaded: float,
+) -> Result:  # fmt: skip
+    import torch
+
+    from .frame import folder_name, write_frame
+
+    width, height = working_size(job, known.size, pipeline.config.native_size)
+    guidance = pipeline.config.default_guidance if job.guidance is None else job.guidance
+
+    def on_step(pipe: JointDiTPipeline, step: int, _timestep: torch.Tensor, tensors: dict[str, torch.Tensor]) -> None:
+        preview = None
+        if job.preview:
+            preview = previews / f"{step % 2}.png"  # two files in turn: the one just announced is not overwritten at once
+            _save_preview(*pipe.decode(tensors["denoised"], height, width), preview)
+        report(Progress("sampling", step + 1, job.steps, preview))
+
+    report(Progress("sampling", 0, job.steps))
+    result = pipeline(
+        prompt=job.prompt if job.prompt.strip() else None, image=known.image, disparity=known.disparity, task=job.task, height=height, width=width,
+        num_inference_steps=job.steps, guidance_scale=guidance, generator=torch.Generator("cpu").manual_seed(job.seed),
+        output_type="np", callback_on_step_end=on_step, callback_on_step_end_tensor_inputs=("denoised",),
+    )  # fmt: skip
+    sampled = time.perf_counter()
+    report(Progress("writing", 0, 1))
+    image, disparity = _finish(job, known, result.images[0], result.disparity[0])
+    warnings = _warnings(job, pipeline, known, (width, height), image.size)
+    about = {
+        "prompt": job.prompt, "task": job.task, "seed": job.seed, "steps": job.steps, "guidance": guidance, "model": job.model, "revision": model.revision(),
+        "programs": models.programs(), "camera": {"projection": "perspective", "horizontal_angle": job.horizontal_angle},
+        "distance": "planar", "mapping": {"near": job.near, "far": job.far}, "working_size": [width, height],
+        "timings": {"load": round(loaded - began, 3), "sample": round(sampled - loaded, 3), "total": round(time.perf_counter() - began, 3)},
+        "warnings": warnings,
+    }  # fmt: skip
+    frame = write_frame(job.output, folder_name(job.prompt, job.seed), image, disparity, about)
+    report(Progress("writing", 1, 1))
+    return Result(frame.resolve(), tuple(warnings))
+
+
+def _finish(job: Job, known: _Known, image: np.ndarray, disparity: np.ndarray) -> tuple[Image.Image, np.ndarray]:
+    """The result's image and disparity, of one size: what the artist gave stays as it was, what the model made is fitted to it."""
+    import numpy as np
+    from PIL import Image
+
+    made = Image.fromarray((255 * image).round().astype(np.uint8))
+    if known.image is not None and not (job.width or job.height):
+        return known.image, _resize_map(disparity, known.image.size)
+    if known.image is not None:
+        return known.image.resize(made.size, Image.Resampling.LANCZOS), disparity
+    if known.disparity is not None:
+        return made, _resize_map(known.disparity, made.size)
+    return made, disparity
+
+
+def _resize_map(disparity: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A float32 map (H, W) at another (width, height); unchanged where the size fits."""
+    import numpy as np
+    from PIL import Image
+
+    if disparity.shape[::-1] == size:
+        return disparity
+    return np.clip(np.asarray(Image.fromarray(disparity, "F").resize(size, Image.Resampling.BICUBIC)), 0, 1)
+
+
+def _save_preview(image: torch.Tensor, disparity: torch.Tensor, path: Path) -> None:
+    """Image beside disparity as one PNG, from (1, 3, H, W) and (1, H, W)."""
+    import numpy as np
+    import torch
+    from PIL import Image
+
+    both = torch.cat([image[0], disparity[0].expand(3, -1, -1)], dim=-1).permute(1, 2, 0)
+    Image.fromarray((255 * both).round().cpu().numpy().astype(np.uint8)).save(path)
+
+
+def _warnings(job: Job, pipeline: JointDiTPipeline, known: _Known, worked: tuple[int, int], size: tuple[int, int]) -> list[str]:
+    """What the person should know about this result."""
+    warnings, native = [], pipeline.config.native_size
+    if pipeline.unread_words(job.prompt):
+        warnings.append(f"The prompt is longer than the model reads ({pipeline.config.max_sequence_length} word pieces); its end was ignored.")
+    if known.size is not None and worked != size:
+        warnings.append(f"The picture was worked on at {worked[0]} x {worked[1]} pixels and the result enlarged to {size[0]} x {size[1]}.")
+    if worked[0] * worked[1] > 2.5 * native**2:
+        warnings.append(f"The model was trained at {native} x {native} pixels; far larger pictures lose their coherence.")
+    return warnings

@@ -1,0 +1,163 @@
+# SPDX-FileCopyrightText: 2026 JointDiT for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command `jointdit`: the three tasks, the worker, a look at the machine, and training. Every picture ends in a frame folder."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+from tqdm import tqdm
+
+from . import __version__
+from .errors import JointDiTError
+from .jobs import Job, Progress, Result, generate
+from .models import Models
+
+
+class Size(click.ParamType):
+    """`N` or `WIDTHxHEIGHT` in pixels."""
+
+    name = "N or WxH"
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> tuple[int, int]:
+        """Text -> (width, height)."""
+        if isinstance(value, tuple):
+            return value
+        sides = value.lower().split("x")
+        if len(sides) > 2 or not all(side.isdigit() for side in sides):
+            self.fail(f"{value!r} is not a size; write 512, or 640x480 for width and height.", param, context)
+        return int(sides[0]), int(sides[-1])
+
+
+def job_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that all tasks share."""
+    for option in (
+        click.option("--output", type=click.Path(file_okay=False, path_type=Path), default=Path("jointdit-output"), show_default=True, help="Folder for the frame folder."),
+        click.option("--size", type=Size(), help="Pixels; default: the picture's size, or the model's own."),
+        click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same result."),
+        click.option("--steps", type=int, default=20, show_default=True, help="Sampling steps."),
+        click.option("--guidance", type=float, help="How strictly the prompt is followed; default: the model's own."),
+        click.option("--model", default="embedded", show_default=True, help="A model's name, or the folder of a pipeline."),
+        click.option("--near", type=float, default=2.0, show_default=True, help="Distance of the nearest pixel in metres."),
+        click.option("--far", type=float, default=40.0, show_default=True, help="Distance of the farthest pixel in metres."),
+        click.option("--fov", type=float, default=55.0, show_default=True, help="Horizontal field of view in degrees."),
+    ):
+        command = option(command)
+    return command
+
+
+def run_job(task: str, options: dict[str, Any], **inputs: Any) -> None:
+    """Run one task with a progress bar and print the frame folder."""
+    size = options.pop("size") or (None, None)
+    job = Job(task=task, width=size[0], height=size[1], horizontal_angle=options.pop("fov"), **options, **inputs)
+    with tqdm(total=job.steps, desc="loading", leave=False, file=sys.stderr) as bar:
+
+        def report(progress: Progress) -> None:
+            bar.set_description(progress.phase)
+            if progress.phase == "sampling":
+                bar.update(progress.step - bar.n)
+
+        result: Result = generate(job, Models(), report)
+    for warning in result.warnings:
+        click.echo(f"Note: {warning}", err=True)
+    click.echo(result.frame)
+
+
+def sentences(command: Callable[..., None]) -> Callable[..., None]:
+    """Errors that a person can mend end as one sentence and exit code 1."""
+
+    @wraps(command)
+    def wrapped(*arguments: Any, **options: Any) -> None:
+        try:
+            command(*arguments, **options)
+        except JointDiTError as error:
+            raise click.ClickException(str(error)) from error
+
+    return wrapped
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def main() -> None:
+    """Images and their depth, made together by JointDiT."""
+
+
+@main.command("generate")
+@click.argument("prompt")
+@job_options
+@sentences
+def generate_command(prompt: str, **options: Any) -> None:
+    """Make an image and its disparity from PROMPT."""
+    run_job("joint", options, prompt=prompt)
+
+
+@main.command("depth")
+@click.argument("image", type=click.Path(path_type=Path))
+@job_options
+@sentences
+def depth_command(image: Path, **options: Any) -> None:
+    """Estimate the disparity of IMAGE."""
+    run_job("image_to_depth", options, image=image)
+
+
+@main.command("image")
+@click.argument("disparity", type=click.Path(path_type=Path))
+@click.option("--prompt", default="", help="What the image shows.")
+@job_options
+@sentences
+def image_command(disparity: Path, prompt: str, **options: Any) -> None:
+    """Paint an image onto DISPARITY (EXR, 16-bit PNG or NPY; nearest = highest)."""
+    run_job("depth_to_image", options, disparity=disparity, prompt=prompt)
+
+
+@main.command("worker")
+def worker_command() -> None:
+    """Serve Blender over standard input and output (docs/protocol.md)."""
+    from .worker.__main__ import main as serve
+
+    sys.exit(serve())
+
+
+@main.command("doctor")
+@sentences
+def doctor_command() -> None:
+    """Say what this machine has, and whether the models are whole."""
+    from .doctor import examine
+
+    healthy = True
+    for finding in examine(Models()):
+        healthy &= finding.good
+        click.echo(f"{'ok ' if finding.good else 'BAD'}  {finding.what}: {finding.text}")
+    sys.exit(0 if healthy else 1)
+
+
+@main.command("train")
+@click.argument("stage", type=click.Choice(["autoencoder", "base", "joint"]))
+@click.option("--folder", type=click.Path(file_okay=False, path_type=Path), default=Path("runs/embedded"), show_default=True, help="Where checkpoints and results go.")
+@click.option("--minutes", type=float, help="Stop after so many minutes; run the command again to go on.")
+@click.option("--scenes", type=int, help="Number of procedural scenes to learn from.")
+@click.option("--steps", type=int, help="Length of the stage in steps.")
+@click.option("--batch", type=int, help="Samples a step.")
+@sentences
+def train_command(stage: str, folder: Path, minutes: float | None, scenes: int | None, steps: int | None, batch: int | None) -> None:
+    """Train the small model's STAGE on procedural scenes: autoencoder, then base, then joint (the paper's method)."""
+    import logging
+    from dataclasses import replace
+
+    from .training.recipe import Recipe, run
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    recipe = Recipe()
+    changes = {name: value for name, value in (("steps", steps), ("batch", batch)) if value is not None}
+    recipe = replace(recipe, **{stage: replace(getattr(recipe, stage), **changes)}, **({"scenes": scenes} if scenes else {}))
+    done = run(recipe, folder, stage, minutes)
+    click.echo(f"The stage {stage} is {'finished' if done else 'not finished yet; run the command again to go on'}. Results are in {folder}.")
+
+
+if __name__ == "__main__":
+    main()

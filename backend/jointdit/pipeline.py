@@ -1,0 +1,337 @@
+# SPDX-FileCopyrightText: 2026 JointDiT for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Text, an image or a disparity in; an image and its disparity out: the three tasks of JointDiT in one diffusers pipeline.
+
+The tasks differ only by the noise levels of the two branches: both start as noise (joint generation), the RGB branch is held clean (image to depth),
+or the depth branch is held clean (depth to image). Sigma is 1 for noise and 0 for clean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import DiffusionPipeline
+from diffusers.utils import BaseOutput
+from diffusers.utils.torch_utils import randn_tensor
+from PIL import Image
+from torch import Tensor
+
+from .errors import InputError
+from .latents import image_position_ids, pack, pad_to_multiple, scheduler_shift, unpack
+
+TASKS = ("joint", "image_to_depth", "depth_to_image")
+SMALLEST_SIDE = 16
+
+
+@dataclass
+class JointDiTPipelineOutput(BaseOutput):
+    """`images`: PIL images, or (N, H, W, 3) / (N, 3, H, W) in [0, 1], or latents; `disparity`: float32 (N, H, W) in [0, 1], 1 = nearest."""
+
+    images: Any
+    disparity: Any
+
+
+class JointDiTPipeline(DiffusionPipeline):
+    """JointDiT (ICCV 2025) with the conventions of diffusers' pipelines.
+
+    `depth_transform`: "none" or "inverse" (the model stores 1 - disparity). `default_guidance`, `native_size` (pixels of the longer side that the model was
+    trained at), `horizontal_angle` (degrees of view that its pictures commonly have) and `title`, `licence`, `note` describe the model to a person.
+    """
+
+    model_cpu_offload_seq = "text_encoder->text_encoder_2->transformer->vae"
+    _callback_tensor_inputs = ["latents", "denoised"]
+
+    def __init__(
+        self,
+        scheduler,
+        vae,
+        text_encoder,
+        tokenizer,
+        text_encoder_2,
+        tokenizer_2,
+        transformer,
+        depth_transform: str = "none",
+        default_guidance: float = 3.5,
+        native_size: int = 1024,
+        max_sequence_length: int = 512,
+        horizontal_angle: float = 55.0,
+        title: str = "FLUX.1-dev + JointDiT",
+        licence: str = "FLUX.1-dev Non-Commercial License",
+        note: str = "",
+    ) -> None:
+        super().__init__()
+        self.register_modules(
+            scheduler=scheduler, vae=vae, text_encoder=text_encoder, tokenizer=tokenizer,
+            text_encoder_2=text_encoder_2, tokenizer_2=tokenizer_2, transformer=transformer,
+        )  # fmt: skip
+        self.register_to_config(
+            depth_transform=depth_transform, default_guidance=default_guidance, native_size=native_size,
+            max_sequence_length=max_sequence_length, horizontal_angle=horizontal_angle, title=title, licence=licence, note=note,
+        )  # fmt: skip
+        self.vae_scale_factor = 2 ** (len(vae.config.block_out_channels) - 1)
+
+    @property
+    def size_multiple(self) -> int:
+        """Sides of what the model sees are multiples of this many pixels: the autoencoder's reduction times the 2 x 2 patches."""
+        return 2 * self.vae_scale_factor
+
+    def encode_prompt(self, prompts: Sequence[str], max_sequence_length: int | None = None) -> tuple[Tensor, Tensor]:
+        """Text tokens (N, T, D) of the second encoder and pooled vectors (N, P) of the first, as FLUX reads them (padding attended to, no mask)."""
+        length = max_sequence_length or self.config.max_sequence_length
+        pooled = self.text_encoder(self._token_ids(self.tokenizer, prompts, self.tokenizer.model_max_length)).pooler_output
+        tokens = self.text_encoder_2(self._token_ids(self.tokenizer_2, prompts, length))[0]
+        return tokens.to(self.transformer.dtype), pooled.to(self.transformer.dtype)
+
+    def _token_ids(self, tokenizer, prompts: Sequence[str], length: int) -> Tensor:
+        ids = tokenizer(list(prompts), padding="max_length", max_length=length, truncation=True, return_tensors="pt").input_ids
+        return ids.to(self._execution_device)
+
+    def unread_words(self, prompt: str) -> bool:
+        """Whether the prompt is longer than the model reads."""
+        return len(self.tokenizer_2(prompt, truncation=False).input_ids) > self.config.max_sequence_length
+
+    def encode_image(self, image: Tensor) -> Tensor:
+        """(N, 3, H, W) in [0, 1] -> normalised latents (N, C, H / 8, W / 8) in float32, the mean of the autoencoder's distribution."""
+        latents = self.vae.encode((2 * image - 1).to(self.vae.device, self.vae.dtype)).latent_dist.mode().float()
+        return (latents - self.vae.config.shift_factor) * self.vae.config.scaling_factor
+
+    def encode_disparity(self, disparity: Tensor) -> Tensor:
+        """(N, H, W) in [0, 1], 1 = nearest -> latents as in `encode_image`; the disparity goes in as a grey picture."""
+        if self.config.depth_transform == "inverse":
+            disparity = 1 - disparity
+        return self.encode_image(disparity[:, None].expand(-1, 3, -1, -1))
+
+    def decode_image(self, latents: Tensor) -> Tensor:
+        """Latents (N, C, h, w) -> (N, 3, H, W) in [0, 1]. Always in float32: bfloat16 has too few steps for a smooth disparity."""
+        dtype = self.vae.dtype
+        if dtype != torch.float32:
+            self.vae.to(torch.float32)
+        latents = latents.float() / self.vae.config.scaling_factor + self.vae.config.shift_factor
+        image = self.vae.decode(latents.to(self.vae.device)).sample
+        if dtype != torch.float32:
+            self.vae.to(dtype)
+        return (image.clamp(-1, 1) + 1) / 2
+
+    def decode_disparity(self, latents: Tensor) -> Tensor:
+        """Latents (N, C, h, w) -> float32 (N, H, W) in [0, 1]: the mean of the three decoded channels."""
+        disparity = self.decode_image(latents).mean(dim=1)
+        return 1 - disparity if self.config.depth_transform == "inverse" else disparity
+
+    def decode(self, latents: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+        """Packed latents of both branches (2N, L, C), as the callback gets them, -> image (N, 3, H, W) and disparity (N, H, W), padding cut off.
+
+        `height` and `width` are those of the result, which may be no multiples of `size_multiple`.
+        """
+        padding = pad_to_multiple(height, width, self.size_multiple)
+        rgb, depth = unpack(latents, padding.height // self.size_multiple, padding.width // self.size_multiple).chunk(2)
+        return padding.crop(self.decode_image(rgb)), padding.crop(self.decode_disparity(depth))
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        prompt: str | Sequence[str] | None = None,
+        image: Image.Image | np.ndarray | Tensor | Sequence[Image.Image] | None = None,
+        disparity: np.ndarray | Tensor | None = None,
+        task: str = "auto",
+        height: int | None = None,
+        width: int | None = None,
+        num_inference_steps: int = 20,
+        guidance_scale: float | None = None,
+        negative_prompt: str = "",
+        num_images_per_prompt: int = 1,
+        generator: torch.Generator | Sequence[torch.Generator] | None = None,
+        output_type: str = "pil",
+        return_dict: bool = True,
+        callback_on_step_end: Callable[[JointDiTPipeline, int, Tensor, dict[str, Tensor]], dict[str, Tensor] | None] | None = None,
+        callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
+        max_sequence_length: int | None = None,
+    ) -> JointDiTPipelineOutput | tuple[Any, Any]:
+        """Make images and their disparities.
+
+        `task` "auto" is image_to_depth where only an image is given, depth_to_image where only a disparity is given, else joint. `image` in [0, 1] (or PIL),
+        `disparity` (H, W) or (N, H, W) in [0, 1], 1 = nearest. Height and width are those of what is given, else the model's native size; sides that are no
+        multiple of `size_multiple` are padded inside and cropped back. `guidance_scale` is the distilled guidance where the transformer embeds it (FLUX.1-dev),
+        else classifier-free guidance against `negative_prompt`. One generator draws the images' noises one after the other; a list gives each its own.
+        The callback sees `latents` and `denoised` (the clean estimate), both packed (2N, L, C), RGB first, and may return new `latents`.
+        Raises `InputError` for sizes, values or combinations that cannot be used.
+        """
+        task = _resolve_task(task, image, disparity)
+        device, guidance = self._execution_device, self.config.default_guidance if guidance_scale is None else guidance_scale
+        known = _known_picture(task, image, disparity)
+        prompts = _prompts(prompt, known, num_images_per_prompt)
+        height, width = _resolve_size(height, width, known, self.config.native_size)
+        padding = pad_to_multiple(height, width, self.size_multiple)
+        rows, columns = padding.height // self.size_multiple, padding.width // self.size_multiple
+        if num_inference_steps < 1:
+            raise InputError("The number of steps must be at least 1.")
+
+        # Prompts of the guided and, with classifier-free guidance, of the unguided half.
+        free_guidance = not self.transformer.config.guidance_embeds and guidance > 1 and any(p.strip() != negative_prompt for p in prompts)
+        tokens, pooled = self.encode_prompt([*prompts, *[negative_prompt] * len(prompts)] if free_guidance else prompts, max_sequence_length)
+        branches = tokens.repeat(2, 1, 1), pooled.repeat(2, 1)
+
+        count, channels = len(prompts), self.vae.config.latent_channels
+        latents = pack(_noise((2, channels, 2 * rows, 2 * columns), count, generator, device))
+        condition = None
+        if known is not None:
+            picture = padding.apply(_resize(known, height, width)).expand(count, *known.shape[1:-2], padding.height, padding.width)
+            encode = self.encode_image if task == "image_to_depth" else self.encode_disparity
+            condition = pack(encode(picture)).to(device)
+
+        sigmas = np.linspace(1.0, 1 / num_inference_steps, num_inference_steps)
+        self.scheduler.set_timesteps(sigmas=sigmas, mu=scheduler_shift(rows * columns, self.scheduler.config), device=device)
+        self.scheduler.set_begin_index(0)
+        ids = image_position_ids(rows, columns, device), torch.zeros(tokens.shape[1], 3, device=device)
+
+        with self.progress_bar(total=num_inference_steps) as bar:
+            for step, timestep in enumerate(self.scheduler.timesteps):
+                sigma = self.scheduler.sigmas[step]
+                latents = _hold(latents, condition, task)
+                velocity = self._velocity(latents, sigma, task, branches, ids, guidance, free_guidance)
+                denoised = _hold(latents - sigma * velocity, condition, task)
+                latents = _hold(self.scheduler.step(velocity, timestep, latents, return_dict=False)[0], condition, task)
+                if callback_on_step_end is not None:
+                    available = {"latents": latents, "denoised": denoised}
+                    changed = callback_on_step_end(self, step, timestep, {k: available[k] for k in callback_on_step_end_tensor_inputs})
+                    latents = (changed or {}).get("latents", latents)
+                bar.update()
+
+        images, disparities = (latents, None) if output_type == "latent" else self.decode(latents, height, width)
+        self.maybe_free_model_hooks()
+        if output_type == "latent":
+            images, disparities = unpack(latents, rows, columns).chunk(2)
+        elif output_type == "pt":
+            pass
+        else:
+            images, disparities = images.permute(0, 2, 3, 1).cpu().numpy(), disparities.cpu().numpy()
+            if output_type == "pil":
+                images = [Image.fromarray((255 * x).round().astype(np.uint8)) for x in images]
+        return JointDiTPipelineOutput(images=images, disparity=disparities) if return_dict else (images, disparities)
+
+    def _velocity(
+        self,
+        latents: Tensor,
+        sigma: Tensor,
+        task: str,
+        text: tuple[Tensor, Tensor],
+        ids: tuple[Tensor, Tensor],
+        guidance: float,
+        free_guidance: bool,
+    ) -> Tensor:
+        """Velocity (2N, L, C) in float32 of latents (2N, L, C) at one noise level; a held branch is at sigma 0."""
+        rgb, depth = latents.chunk(2)
+        if free_guidance:
+            rgb, depth = rgb.repeat(2, 1, 1), depth.repeat(2, 1, 1)
+        held = {"joint": (1.0, 1.0), "image_to_depth": (0.0, 1.0), "depth_to_image": (1.0, 0.0)}[task]
+        sigmas = torch.cat([sigma.expand(len(rgb)) * held[0], sigma.expand(len(depth)) * held[1]])
+        velocity = self.transformer(
+            hidden_states=torch.cat([rgb, depth]).to(self.transformer.dtype),
+            encoder_hidden_states=text[0],
+            pooled_projections=text[1],
+            timestep=sigmas,
+            img_ids=ids[0],
+            txt_ids=ids[1],
+            guidance=torch.full_like(sigmas, guidance) if self.transformer.config.guidance_embeds else None,
+            return_dict=False,
+        )[0].float()
+        if not free_guidance:
+            return velocity
+        rgb_guided, rgb_free, depth_guided, depth_free = velocity.chunk(4)
+        guided, free = torch.cat([rgb_guided, depth_guided]), torch.cat([rgb_free, depth_free])
+        return free + guidance * (guided - free)
+
+
+def _resolve_task(task: str, image: Any, disparity: Any) -> str:
+    if task == "auto":
+        if image is not None and disparity is not None:
+            raise InputError("An image and a disparity were given together: name the task, image_to_depth or depth_to_image.")
+        task = "image_to_depth" if image is not None else "depth_to_image" if disparity is not None else "joint"
+    if task not in TASKS:
+        raise InputError(f"There is no task {task!r}; choose one of {', '.join(TASKS)}.")
+    if task == "image_to_depth" and image is None:
+        raise InputError("Depth of an image was asked for, but no image was given.")
+    if task == "depth_to_image" and disparity is None:
+        raise InputError("An image for a disparity was asked for, but no disparity was given.")
+    return task
+
+
+def _known_picture(task: str, image: Any, disparity: Any) -> Tensor | None:
+    """The picture that the task starts from: (N, 3, H, W), or (N, H, W) for a disparity, float32 in [0, 1]; None for joint generation."""
+    if task == "joint":
+        return None
+    if task == "image_to_depth":
+        images = image if isinstance(image, Sequence) else [image]
+        tensors = [_image_tensor(x) for x in images]
+        picture = torch.cat(tensors) if len({x.shape[1:] for x in tensors}) == 1 else None
+        if picture is None:
+            raise InputError("The images of one call must have one size; process them one after the other.")
+    else:
+        picture = torch.as_tensor(np.array(disparity) if not isinstance(disparity, Tensor) else disparity).float()
+        picture = picture[None] if picture.ndim == 2 else picture
+        if picture.ndim != 3:
+            raise InputError("A disparity must have the shape (height, width) or (count, height, width).")
+    if not torch.isfinite(picture).all():
+        raise InputError("The picture holds values that are not finite (NaN or infinity). Fill the holes first.")
+    if picture.min() < -1e-4 or picture.max() > 1 + 1e-4:
+        raise InputError("The values of the picture must lie between 0 and 1.")
+    return picture.clamp(0, 1)
+
+
+def _image_tensor(image: Image.Image | np.ndarray | Tensor) -> Tensor:
+    """(N, 3, H, W) float32 in [0, 1] from a PIL image, an array (H, W, 3) or (N, H, W, 3), or a tensor (3, H, W) or (N, 3, H, W)."""
+    if isinstance(image, Image.Image):
+        image = np.asarray(image.convert("RGB"), np.float32) / 255
+    if isinstance(image, np.ndarray):
+        image = torch.from_numpy(np.ascontiguousarray(image, np.float32)).movedim(-1, -3)
+    image = image[None] if image.ndim == 3 else image
+    if image.ndim != 4 or image.shape[1] != 3:
+        raise InputError("An image must have three colour channels.")
+    return image.float()
+
+
+def _prompts(prompt: str | Sequence[str] | None, known: Tensor | None, per_prompt: int) -> list[str]:
+    """One prompt an image. Without a prompt it is a single space, as in the released program for depth estimation."""
+    prompts = [" " if prompt is None else prompt] if prompt is None or isinstance(prompt, str) else list(prompt)
+    if known is not None and len(prompts) == 1:
+        prompts = prompts * len(known)
+    if known is not None and len(known) not in (1, len(prompts)):
+        raise InputError(f"{len(prompts)} prompts and {len(known)} pictures were given; give one prompt, or one for each.")
+    return [p for p in prompts for _ in range(per_prompt)]
+
+
+def _resolve_size(height: int | None, width: int | None, known: Tensor | None, native: int) -> tuple[int, int]:
+    default_height, default_width = (native, native) if known is None else known.shape[-2:]
+    height, width = height or default_height, width or default_width
+    if min(height, width) < SMALLEST_SIDE:
+        raise InputError(f"A picture of {width} x {height} pixels is too small; the smallest side is {SMALLEST_SIDE}.")
+    return height, width
+
+
+def _resize(picture: Tensor, height: int, width: int) -> Tensor:
+    """(N, 3, H, W) or (N, H, W) to another size, antialiased; unchanged where the size fits."""
+    if picture.shape[-2:] == (height, width):
+        return picture
+    flat = picture if picture.ndim == 4 else picture[:, None]
+    flat = torch.nn.functional.interpolate(flat, (height, width), mode="bilinear", antialias=True)
+    return flat if picture.ndim == 4 else flat[:, 0]
+
+
+def _noise(shape: tuple[int, ...], count: int, generator: torch.Generator | Sequence[torch.Generator] | None, device: torch.device) -> Tensor:
+    """Standard normal noise (2 count, C, h, w), RGB first. Image by image, both branches together, so that a seed means the same in any batch."""
+    if isinstance(generator, Sequence) and len(generator) != count:
+        raise InputError(f"{len(generator)} generators were given for {count} images; give one, or one for each.")
+    generators = generator if isinstance(generator, Sequence) else [generator] * count
+    pairs = torch.stack([randn_tensor(shape, generator=g, device=device, dtype=torch.float32) for g in generators], dim=1)
+    return pairs.flatten(0, 1)
+
+
+def _hold(latents: Tensor, condition: Tensor | None, task: str) -> Tensor:
+    """Put the known branch back: nothing may drift in it."""
+    if condition is None:
+        return latents
+    rgb, depth = latents.chunk(2)
+    return torch.cat([condition, depth] if task == "image_to_depth" else [rgb, condition])

@@ -1,0 +1,154 @@
+# SPDX-FileCopyrightText: 2026 JointDiT for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The whole recipe of the embedded model: autoencoder, base, joint stage, and the pipeline folder that comes out.
+
+Every stage resumes where it stopped, so the recipe can be run in pieces (`jointdit train --minutes 10`, again and again).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import platform
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, FluxTransformer2DModel
+from PIL import Image
+from transformers import CLIPTextModel, PreTrainedTokenizerFast, T5EncoderModel
+
+from ..pipeline import JointDiTPipeline
+from ..procedural import HORIZONTAL_ANGLE, render
+from ..transformer import JointDiTTransformer2DModel
+from .autoencoder import train_autoencoder
+from .data import HELD_OUT, Latents, encode_scenes
+from .loop import Schedule
+from .stages import TextSide, learn_tokenizer_of, new_base, new_text_side, train_base, train_joint
+
+STAGES = ("autoencoder", "base", "joint")
+log = logging.getLogger(__name__)
+
+SHEET_PROMPTS = (
+    "a red cube", "a blue ball on the left", "a house on a green meadow", "snowy mountains at sunset", "a yellow cone in the desert", "a tree under a cloudy sky",
+    "a calm sea at night", "a green sphere and a red box", "a white tower on a hill", "a room with a blue wall", "a purple pyramid on grey stone", "green hills under a clear blue sky",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Sizes and schedules of a small JointDiT that learns from procedural scenes."""
+
+    size: int = 128
+    scenes: int = 24_000
+    text_length: int = 32
+    layers: int = 2
+    single_layers: int = 4
+    heads: int = 6
+    head_dim: int = 32
+    rope: tuple[int, int, int] = (8, 12, 12)
+    lora_rank: int = 32
+    input_lora_rank: int = 64
+    guidance: float = 2.5
+    autoencoder: Schedule = Schedule(steps=3600, batch=18, learning_rate=1e-3, warmup=100, weight_decay=0.0)
+    base: Schedule = Schedule(steps=3600, batch=64, learning_rate=1e-3)
+    joint: Schedule = Schedule(steps=1600, batch=48, learning_rate=1e-3)
+
+
+def run(recipe: Recipe, folder: Path, stage: str, minutes: float | None = None) -> bool:
+    """Run, or go on with, one stage in `folder`; the stages before it must be done. Returns whether the stage is finished."""
+    torch.set_flush_denormal(True)  # tiny optimiser states would otherwise slow a processor down several times
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "recipe.json").write_text(json.dumps(asdict(recipe) | {"machine": platform.processor(), "torch": torch.__version__}, indent=1))
+    if stage == "autoencoder":
+        train_autoencoder(folder, recipe.size, recipe.autoencoder, minutes=minutes)
+        return True
+    vae = AutoencoderKL.from_pretrained(folder / "vae").eval()
+    latents = encode_scenes(vae, recipe.scenes, recipe.size, folder / f"latents-{recipe.scenes}.pt")
+    if stage == "base":
+        return _base(recipe, folder, vae, latents, minutes)
+    return _joint(recipe, folder, vae, latents, minutes)
+
+
+def _base(recipe: Recipe, folder: Path, vae: AutoencoderKL, latents: Latents, minutes: float | None) -> bool:
+    torch.manual_seed(1)
+    if not (folder / "tokenizer").is_dir():
+        learn_tokenizer_of(latents, recipe.text_length).save_pretrained(folder / "tokenizer")
+    text = new_text_side(PreTrainedTokenizerFast.from_pretrained(folder / "tokenizer"), recipe.text_length)
+    base = new_base(text, recipe.layers, recipe.single_layers, recipe.heads, recipe.head_dim, recipe.rope)
+    log.info("base %.2f M, text %.2f M parameters", base.num_parameters() / 1e6, sum(p.numel() for m in (text.clip, text.t5) for p in m.parameters()) / 1e6)
+
+    def look(step: int) -> None:
+        joint = JointDiTTransformer2DModel.from_flux(base, lora_rank=1, vector_lora_ranks=(1, 1), text_lora_rank=1)
+        sheet(assemble(recipe, vae, text, joint), folder / f"base-{step:06d}.png")
+
+    done = train_base(base, text, latents, recipe.base, folder / "base.pt", minutes, look)
+    look(recipe.base.steps if done else -1)
+    base.save_pretrained(folder / "base")
+    text.clip.save_pretrained(folder / "text_encoder")
+    text.t5.save_pretrained(folder / "text_encoder_2")
+    return done
+
+
+def _joint(recipe: Recipe, folder: Path, vae: AutoencoderKL, latents: Latents, minutes: float | None) -> bool:
+    torch.manual_seed(2)
+    text = TextSide(
+        PreTrainedTokenizerFast.from_pretrained(folder / "tokenizer"),
+        CLIPTextModel.from_pretrained(folder / "text_encoder"),
+        T5EncoderModel.from_pretrained(folder / "text_encoder_2"),
+        recipe.text_length,
+    )
+    base = FluxTransformer2DModel.from_pretrained(folder / "base")
+    ranks = {"lora_rank": recipe.lora_rank, "vector_lora_ranks": (recipe.input_lora_rank,) * 2, "text_lora_rank": recipe.input_lora_rank}
+    model = JointDiTTransformer2DModel.from_flux(base, **ranks)
+    log.info("add-ons %.2f M parameters", sum(p.numel() for p in model.addon_parameters().values()) / 1e6)
+
+    def look(step: int) -> None:
+        sheet(assemble(recipe, vae, text, model), folder / f"joint-{step:06d}.png")
+
+    done = train_joint(model, text, latents, recipe.joint, folder / "joint.pt", minutes, look)
+    pipeline = assemble(recipe, vae, text, model)
+    sheet(pipeline, folder / "joint-last.png")
+    export(pipeline, folder / "pipeline")
+    return done
+
+
+def assemble(recipe: Recipe, vae: AutoencoderKL, text: TextSide, transformer: JointDiTTransformer2DModel) -> JointDiTPipeline:
+    """The parts as one pipeline, of the same class as the full-size model's."""
+    pipeline = JointDiTPipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True, base_shift=0.5, max_shift=1.15, base_image_seq_len=64, max_image_seq_len=1024),
+        vae=vae, text_encoder=text.clip, tokenizer=text.tokenizer, text_encoder_2=text.t5, tokenizer_2=text.tokenizer, transformer=transformer,
+        default_guidance=recipe.guidance, native_size=recipe.size, max_sequence_length=recipe.text_length, horizontal_angle=HORIZONTAL_ANGLE,
+        title="Embedded model", licence="GPL-3.0-or-later",
+        note="A small model that knows simple procedural scenes. It shows how everything works; FLUX.1-dev with the JointDiT add-ons gives real quality.",
+    )  # fmt: skip
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def export(pipeline: JointDiTPipeline, folder: Path) -> None:
+    """Write the pipeline folder in half precision (it is computed in float32 all the same); replaces what is there."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    pipeline.to(torch.float16)
+    pipeline.save_pretrained(folder)
+    pipeline.to(torch.float32)
+
+
+def sheet(pipeline: JointDiTPipeline, path: Path) -> None:
+    """A picture to look at: prompts -> images and disparities; under them held-out scenes, their estimated disparity, and images for their disparity."""
+    size = pipeline.config.native_size
+    training = pipeline.transformer.training
+    pipeline.transformer.eval()
+    generators = [torch.Generator().manual_seed(i) for i in range(len(SHEET_PROMPTS))]
+    joint = pipeline(prompt=list(SHEET_PROMPTS), generator=generators, output_type="pt")
+    scenes = render(range(HELD_OUT, HELD_OUT + len(SHEET_PROMPTS)), size)
+    depth = pipeline(image=scenes.image, generator=generators, output_type="pt")
+    image = pipeline(prompt=scenes.captions, disparity=scenes.disparity[:, 0], generator=generators, output_type="pt")
+    grey = [x[:, None].expand(-1, 3, -1, -1) for x in (joint.disparity, scenes.disparity[:, 0], depth.disparity)]
+    rows = torch.stack([joint.images, grey[0], scenes.image, grey[1], grey[2], image.images])
+    picture = rows.permute(0, 3, 1, 4, 2).reshape(len(rows) * size, -1, 3)
+    Image.fromarray((255 * picture.clamp(0, 1)).round().byte().numpy().astype(np.uint8)).save(path)
+    pipeline.transformer.train(training)
