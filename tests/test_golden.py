@@ -6,14 +6,14 @@ from __future__ import annotations
 
 import json
 import os
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
-
 from jointdit.checkpoints import build_transformer, load_transformer, save_transformer
 from jointdit.latents import image_position_ids, scheduler_shift
+from safetensors.torch import load_file
 
 FOLDER = Path(os.environ.get("JOINTDIT_GOLDEN_DIR", Path(__file__).parents[2] / "shared" / "golden"))
 MODELS = sorted(path.stem for path in FOLDER.glob("*.json") if (FOLDER / f"{path.stem}_io.safetensors").is_file())
@@ -63,7 +63,7 @@ def test_velocities(golden: Golden) -> None:
 def test_sampling_trajectories(golden: Golden, task: str) -> None:
     latents, sigmas, condition = golden.io["in.latents"].clone(), golden.io["sample.sigmas"], golden.io["sample.condition"]
     b, clean = len(latents) // 2, torch.tensor(0.0)
-    for sigma, following in zip(sigmas[:-1], sigmas[1:], strict=True):
+    for sigma, following in pairwise(sigmas):
         if task == "image_to_depth":
             latents[:b] = condition
         elif task == "depth_to_image":

@@ -12,19 +12,18 @@ import torch
 from diffusers import FluxTransformer2DModel
 from hypothesis import given
 from hypothesis import strategies as st
-from safetensors.torch import load_file, save_file
-
 from jointdit.checkpoints import addon_tensors, flux_tensors, load_transformer, read_addon_options
 from jointdit.errors import CheckpointError
 from jointdit.joint_attention import adaptive_weights
 from jointdit.transformer import JointDiTTransformer2DModel
+from safetensors.torch import load_file, save_file
 
 ROWS, COLUMNS, TEXT = 3, 4, 5
-SMALL = dict(
-    in_channels=16, num_layers=1, num_single_layers=2, attention_head_dim=16, num_attention_heads=2, joint_attention_dim=24, pooled_projection_dim=12,
-    guidance_embeds=True, axes_dims_rope=(4, 6, 6),
-)  # fmt: skip
-RANKS = dict(lora_rank=4, vector_lora_ranks=(3, 5), text_lora_rank=6)
+SMALL = {
+    "in_channels": 16, "num_layers": 1, "num_single_layers": 2, "attention_head_dim": 16, "num_attention_heads": 2, "joint_attention_dim": 24,
+    "pooled_projection_dim": 12, "guidance_embeds": True, "axes_dims_rope": (4, 6, 6),
+}  # fmt: skip
+RANKS = {"lora_rank": 4, "vector_lora_ranks": (3, 5), "text_lora_rank": 6}
 
 
 def inputs(pairs: int = 2) -> dict[str, torch.Tensor]:

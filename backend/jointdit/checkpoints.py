@@ -179,7 +179,9 @@ def _swap_halves(x: Tensor) -> Tensor:
 def _refuse_differences(what: str, expected: Iterable[str], found: Iterable[str]) -> None:
     missing, extra = sorted(set(expected) - set(found)), sorted(set(found) - set(expected))
     if missing:
-        raise CheckpointError(f"The {what} lacks {len(missing)} tensors, the first is {missing[0]}. It may be damaged or belong to another model: get it again.")
+        raise CheckpointError(
+            f"The {what} lacks {len(missing)} tensors, the first is {missing[0]}. It may be damaged or belong to another model: get it again."
+        )
     if extra:
         raise CheckpointError(f"The {what} holds {len(extra)} tensors that JointDiT does not know, the first is {extra[0]}. It belongs to another model.")
 

@@ -18,6 +18,8 @@ from .errors import JointDiTError
 from .jobs import Job, Progress, Result, generate
 from .models import Models
 
+FOLDER = click.Path(file_okay=False, path_type=Path)
+
 
 class Size(click.ParamType):
     """`N` or `WIDTHxHEIGHT` in pixels."""
@@ -37,7 +39,7 @@ class Size(click.ParamType):
 def job_options(command: Callable[..., None]) -> Callable[..., None]:
     """The options that all tasks share."""
     for option in (
-        click.option("--output", type=click.Path(file_okay=False, path_type=Path), default=Path("jointdit-output"), show_default=True, help="Folder for the frame folder."),
+        click.option("--output", type=FOLDER, default=Path("jointdit-output"), show_default=True, help="Folder for the frame folder."),
         click.option("--size", type=Size(), help="Pixels; default: the picture's size, or the model's own."),
         click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same result."),
         click.option("--steps", type=int, default=20, show_default=True, help="Sampling steps."),
@@ -138,7 +140,7 @@ def doctor_command() -> None:
 
 @main.command("train")
 @click.argument("stage", type=click.Choice(["autoencoder", "base", "joint"]))
-@click.option("--folder", type=click.Path(file_okay=False, path_type=Path), default=Path("runs/embedded"), show_default=True, help="Where checkpoints and results go.")
+@click.option("--folder", type=FOLDER, default=Path("runs/embedded"), show_default=True, help="Where checkpoints and results go.")
 @click.option("--minutes", type=float, help="Stop after so many minutes; run the command again to go on.")
 @click.option("--scenes", type=int, help="Number of procedural scenes to learn from.")
 @click.option("--steps", type=int, help="Length of the stage in steps.")

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import tempfile
@@ -66,7 +65,7 @@ def _rename_to_free(temporary: Path, wanted: Path) -> Path:
         if target.exists():
             continue
         try:
-            os.rename(temporary, target)
+            temporary.rename(target)
         except OSError:
             if not target.exists():  # not taken by somebody else a moment ago, but a real failure
                 raise

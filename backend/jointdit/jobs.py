@@ -17,9 +17,8 @@ from .models import Model, Models
 
 if TYPE_CHECKING:
     import numpy as np
-    from PIL import Image
-
     import torch
+    from PIL import Image
 
     from .pipeline import JointDiTPipeline
 
@@ -33,7 +32,8 @@ _PATHS = ("output", "image", "disparity")
 class Job:
     """Everything that decides a result. Names and units are those of docs/protocol.md.
 
-    `width` and `height` of None come from the picture given, else from the model; `guidance` of None is the model's own. Angles are degrees, distances metres.
+    `width` and `height` of None come from the picture given, else from the model; `guidance` of None is the model's own.
+    Angles are degrees, distances metres.
     """
 
     task: str

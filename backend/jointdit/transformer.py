@@ -9,6 +9,7 @@ Module names of the base are those of diffusers' `FluxTransformer2DModel`, so wh
 from __future__ import annotations
 
 import torch
+from diffusers import ModelMixin  # noqa: F401  from_pretrained of a pipeline looks for this base class, by its name, in the module of ours
 from diffusers.configuration_utils import register_to_config
 from diffusers.hooks._helpers import TransformerBlockMetadata, TransformerBlockRegistry
 from diffusers.models.modeling_outputs import Transformer2DModelOutput

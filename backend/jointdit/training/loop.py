@@ -124,7 +124,9 @@ class _averaged:
                 p.copy_(self.kept[name])
 
 
-def _save(path: Path, step: int, parameters: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer, average: Average, generator: torch.Generator) -> None:
+def _save(
+    path: Path, step: int, parameters: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer, average: Average, generator: torch.Generator
+) -> None:
     state = {
         "step": step,
         "parameters": {name: p.detach() for name, p in parameters.items()},

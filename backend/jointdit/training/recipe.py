@@ -11,7 +11,7 @@ import json
 import logging
 import platform
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -32,8 +32,9 @@ STAGES = ("autoencoder", "base", "joint")
 log = logging.getLogger(__name__)
 
 SHEET_PROMPTS = (
-    "a red cube", "a blue ball on the left", "a house on a green meadow", "snowy mountains at sunset", "a yellow cone in the desert", "a tree under a cloudy sky",
-    "a calm sea at night", "a green sphere and a red box", "a white tower on a hill", "a room with a blue wall", "a purple pyramid on grey stone", "green hills under a clear blue sky",
+    "a red cube", "a blue ball on the left", "a house on a green meadow", "snowy mountains at sunset", "a yellow cone in the desert",
+    "a tree under a cloudy sky", "a calm sea at night", "a green sphere and a red box", "a white tower on a hill", "a room with a blue wall",
+    "a purple pyramid on grey stone", "green hills under a clear blue sky",
 )  # fmt: skip
 
 
@@ -52,9 +53,9 @@ class Recipe:
     lora_rank: int = 32
     input_lora_rank: int = 64
     guidance: float = 2.5
-    autoencoder: Schedule = Schedule(steps=3600, batch=18, learning_rate=1e-3, warmup=100, weight_decay=0.0)
-    base: Schedule = Schedule(steps=3600, batch=64, learning_rate=1e-3)
-    joint: Schedule = Schedule(steps=1600, batch=48, learning_rate=1e-3)
+    autoencoder: Schedule = field(default=Schedule(steps=3600, batch=18, learning_rate=1e-3, warmup=100, weight_decay=0.0))
+    base: Schedule = field(default=Schedule(steps=3600, batch=64, learning_rate=1e-3))
+    joint: Schedule = field(default=Schedule(steps=1600, batch=48, learning_rate=1e-3))
 
 
 def run(recipe: Recipe, folder: Path, stage: str, minutes: float | None = None) -> bool:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import random
+import string
 from collections.abc import Iterable
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
@@ -39,7 +40,8 @@ def roughen(caption: str, generator: random.Random) -> str:
     if generator.random() < 0.25:
         words = caption.split(" ")
         for _ in range(generator.randint(1, 3)):
-            filler = generator.choice(FILLERS) if generator.random() < 0.8 else "".join(generator.choices("abcdefghijklmnopqrstuvwxyz", k=generator.randint(3, 8)))
+            unknown = "".join(generator.choices(string.ascii_lowercase, k=generator.randint(3, 8)))
+            filler = generator.choice(FILLERS) if generator.random() < 0.8 else unknown
             words.insert(generator.choice((0, len(words), generator.randint(0, len(words)))), filler)
         caption = " ".join(words)
     if generator.random() < 0.1:

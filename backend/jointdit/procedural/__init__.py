@@ -1,0 +1,8 @@
+# SPDX-FileCopyrightText: 2026 JointDiT for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Procedural RGB-D scenes with captions: `render(seeds)` gives a `Batch`, the same for the same seeds."""
+
+from .render import Batch, render
+from .sampling import HORIZONTAL_ANGLE
+
+__all__ = ["HORIZONTAL_ANGLE", "Batch", "render"]
