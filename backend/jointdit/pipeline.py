@@ -72,7 +72,8 @@ class JointDiTPipeline(DiffusionPipeline):
             depth_transform=depth_transform, default_guidance=default_guidance, native_size=native_size,
             max_sequence_length=max_sequence_length, horizontal_angle=horizontal_angle, title=title, licence=licence, note=note,
         )  # fmt: skip
-        self.vae_scale_factor = 2 ** (len(vae.config.block_out_channels) - 1)
+        # FLUX's autoencoder halves the sides between its blocks; ours states its reduction.
+        self.vae_scale_factor = vae.config.get("reduction") or 2 ** (len(vae.config.block_out_channels) - 1)
 
     @property
     def size_multiple(self) -> int:

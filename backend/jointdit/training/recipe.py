@@ -16,15 +16,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, FluxTransformer2DModel
+from diffusers import FlowMatchEulerDiscreteScheduler, FluxTransformer2DModel
 from PIL import Image
 from transformers import CLIPTextModel, PreTrainedTokenizerFast, T5EncoderModel
 
+from ..autoencoder import PatchAutoencoder
 from ..pipeline import JointDiTPipeline
 from ..procedural import HORIZONTAL_ANGLE, render
 from ..transformer import JointDiTTransformer2DModel
 from .autoencoder import train_autoencoder
-from .data import HELD_OUT, Latents, encode_scenes
+from .data import HELD_OUT, Latents, encode, render_pictures
 from .loop import Schedule
 from .stages import TextSide, learn_tokenizer_of, new_base, new_text_side, train_base, train_joint
 
@@ -43,7 +44,7 @@ class Recipe:
     """Sizes and schedules of a small JointDiT that learns from procedural scenes."""
 
     size: int = 128
-    scenes: int = 24_000
+    scenes: int = 16_000
     text_length: int = 32
     layers: int = 2
     single_layers: int = 4
@@ -53,7 +54,7 @@ class Recipe:
     lora_rank: int = 32
     input_lora_rank: int = 64
     guidance: float = 2.5
-    autoencoder: Schedule = field(default=Schedule(steps=3600, batch=18, learning_rate=1e-3, warmup=100, weight_decay=0.0))
+    autoencoder: Schedule = field(default=Schedule(steps=3000, batch=18, learning_rate=1e-3, warmup=50, weight_decay=0.0))
     base: Schedule = field(default=Schedule(steps=3600, batch=64, learning_rate=1e-3))
     joint: Schedule = field(default=Schedule(steps=1600, batch=48, learning_rate=1e-3))
 
@@ -63,17 +64,17 @@ def run(recipe: Recipe, folder: Path, stage: str, minutes: float | None = None) 
     torch.set_flush_denormal(True)  # tiny optimiser states would otherwise slow a processor down several times
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "recipe.json").write_text(json.dumps(asdict(recipe) | {"machine": platform.processor(), "torch": torch.__version__}, indent=1))
+    pictures = render_pictures(recipe.scenes, recipe.size, folder / f"pictures-{recipe.scenes}.pt")
     if stage == "autoencoder":
-        train_autoencoder(folder, recipe.size, recipe.autoencoder, minutes=minutes)
-        return True
-    vae = AutoencoderKL.from_pretrained(folder / "vae").eval()
-    latents = encode_scenes(vae, recipe.scenes, recipe.size, folder / f"latents-{recipe.scenes}.pt")
+        return train_autoencoder(folder, pictures, recipe.autoencoder, minutes)
+    vae = PatchAutoencoder.from_pretrained(folder / "vae").eval()
+    latents = encode(vae, pictures)
     if stage == "base":
         return _base(recipe, folder, vae, latents, minutes)
     return _joint(recipe, folder, vae, latents, minutes)
 
 
-def _base(recipe: Recipe, folder: Path, vae: AutoencoderKL, latents: Latents, minutes: float | None) -> bool:
+def _base(recipe: Recipe, folder: Path, vae: PatchAutoencoder, latents: Latents, minutes: float | None) -> bool:
     torch.manual_seed(1)
     if not (folder / "tokenizer").is_dir():
         learn_tokenizer_of(latents, recipe.text_length).save_pretrained(folder / "tokenizer")
@@ -93,7 +94,7 @@ def _base(recipe: Recipe, folder: Path, vae: AutoencoderKL, latents: Latents, mi
     return done
 
 
-def _joint(recipe: Recipe, folder: Path, vae: AutoencoderKL, latents: Latents, minutes: float | None) -> bool:
+def _joint(recipe: Recipe, folder: Path, vae: PatchAutoencoder, latents: Latents, minutes: float | None) -> bool:
     torch.manual_seed(2)
     text = TextSide(
         PreTrainedTokenizerFast.from_pretrained(folder / "tokenizer"),
@@ -116,7 +117,7 @@ def _joint(recipe: Recipe, folder: Path, vae: AutoencoderKL, latents: Latents, m
     return done
 
 
-def assemble(recipe: Recipe, vae: AutoencoderKL, text: TextSide, transformer: JointDiTTransformer2DModel) -> JointDiTPipeline:
+def assemble(recipe: Recipe, vae: PatchAutoencoder, text: TextSide, transformer: JointDiTTransformer2DModel) -> JointDiTPipeline:
     """The parts as one pipeline, of the same class as the full-size model's."""
     pipeline = JointDiTPipeline(
         scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True, base_shift=0.5, max_shift=1.15, base_image_seq_len=64, max_image_seq_len=1024),
