@@ -162,7 +162,7 @@ def _load(model: Model) -> JointDiTPipeline:
     device = best_device()
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     try:
-        pipeline = JointDiTPipeline.from_pretrained(model.folder, torch_dtype=dtype, local_files_only=True)
+        pipeline = JointDiTPipeline.from_pretrained(model.folder, dtype=dtype, local_files_only=True)
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise CheckpointError(
             f"The model {model.name} in {model.folder} cannot be loaded: {_first_line(error)} It is damaged or incomplete: install it again."
