@@ -1,0 +1,69 @@
+# SPDX-FileCopyrightText: 2026 JointDiT for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A job as the client sees it: what was asked, how far it is, how it ended."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+STEP_LIMIT = 1_000_000
+"""A wild number from the worker must not overflow a property of Blender's."""
+
+
+class State(Enum):
+    """The life of a job."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    CANCELLING = "cancelling"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will happen to the job."""
+        return self in (State.DONE, State.FAILED, State.CANCELLED)
+
+
+@dataclass(eq=False)
+class Job:
+    """Changed by its `Worker` only. `message` is a sentence once the job has failed, `detail` its bug report."""
+
+    id: int
+    params: dict[str, Any]
+    state: State = State.WAITING
+    phase: str = ""
+    step: int = 0
+    total: int = 0
+    elapsed: float = 0.0
+    preview: str | None = None
+    message: str = ""
+    detail: str = ""
+    result: dict[str, Any] = field(default_factory=dict)
+    news: dict[str, Any] = field(default_factory=dict)
+    heard: float = field(default_factory=time.monotonic)
+
+    def advance(self, params: dict[str, Any]) -> None:
+        """Take the parameters of a `$/progress`; a value of a wrong kind is passed over."""
+        self.news, self.heard = params, time.monotonic()
+        self.phase = _of(params, "phase", str, self.phase)
+        self.step = min(max(_of(params, "step", int, self.step), 0), STEP_LIMIT)
+        self.total = min(max(_of(params, "total", int, self.total), 0), STEP_LIMIT)
+        self.elapsed = float(_of(params, "elapsed", (int, float), self.elapsed))
+        self.preview = _of(params, "preview", str, None)
+
+    def fail(self, message: str, detail: str = "") -> None:
+        """End with a sentence. A job that was being cancelled has reached what the person wanted."""
+        if self.state is State.CANCELLING:
+            self.state = State.CANCELLED
+        else:
+            self.state, self.message, self.detail = State.FAILED, message, detail
+
+
+def _of(params: dict[str, Any], name: str, kind: Any, default: Any) -> Any:
+    value = params.get(name)
+    return value if isinstance(value, kind) else default

@@ -1,0 +1,67 @@
+# SPDX-FileCopyrightText: 2026 JointDiT for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Start a job, and the dice beside its seed."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+import bpy
+
+from .. import session
+from ..core.request import RequestError
+from ..core.worker import State
+from ..settings import SEED_MAX
+
+if TYPE_CHECKING:
+    from bpy.stub_internal.rna_enums import OperatorReturnItems
+
+
+class JOINTDIT_OT_generate(bpy.types.Operator):
+    """Make the picture and its depth and build them in the scene"""
+
+    bl_idname = "jointdit.generate"
+    bl_label = "Generate"
+    # No UNDO: starting a job changes nothing; the result is an undo step of its own when it arrives.
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Called by Blender."""
+        missing = context.scene.jointdit.missing()
+        if missing:
+            cls.poll_message_set(missing)
+        return not missing
+
+    def execute(self, context: bpy.types.Context) -> set[OperatorReturnItems]:
+        """Queue the job; without a window also wait for it, since no timer would."""
+        current = session.current()
+        try:
+            run = current.start(context)
+        except (RequestError, OSError) as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        if not bpy.app.background and context.window is not None:
+            session.watch()
+            return {"FINISHED"}
+        current.finish(run)
+        if run.object_name:
+            self.report({"INFO"}, run.message)
+            return {"FINISHED"}
+        if run.job.state is not State.CANCELLED:
+            self.report({"ERROR"}, run.message)
+        return {"CANCELLED"}
+
+
+class JOINTDIT_OT_random_seed(bpy.types.Operator):
+    """Choose another seed by chance"""
+
+    bl_idname = "jointdit.random_seed"
+    bl_label = "Random Seed"
+    bl_options = {"REGISTER", "UNDO"}
+
+    def execute(self, context: bpy.types.Context) -> set[OperatorReturnItems]:
+        """Called by Blender."""
+        context.scene.jointdit.seed = random.randint(0, SEED_MAX)
+        return {"FINISHED"}

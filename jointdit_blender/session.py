@@ -1,0 +1,272 @@
+# SPDX-FileCopyrightText: 2026 JointDiT for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The jobs of the running Blender: from the operator to the worker, and from its results to objects. Main thread only.
+
+It keeps names and paths, never data-blocks, because loading a file or undoing makes those invalid.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import bpy
+from bpy.app.handlers import persistent
+
+from . import preferences
+from .core.frame import FrameError, read_frame
+from .core.jobs import Job
+from .core.worker import State, Worker
+from .scene.builder import BuildError, BuildOptions, BuildResult, build_frame
+
+INTERVAL = 0.1
+"""Seconds between two looks at the worker; each takes a few milliseconds at most."""
+KEPT = 20
+"""Closed runs that stay in the list."""
+GEOMETRIES = {"RELIEF": "mesh", "POINTS": "points"}
+
+
+@dataclass(eq=False)
+class Run:
+    """A job and what is to become of its result."""
+
+    job: Job
+    title: str
+    scene: str
+    options: BuildOptions
+    warnings: list[str] = field(default_factory=list)
+    object_name: str = ""
+    message: str = ""
+    closed: bool = False
+
+    @property
+    def failed(self) -> bool:
+        """Whether it ended without an object and not by the person's wish."""
+        return self.closed and not self.object_name and self.job.state is not State.CANCELLED
+
+    def row(self) -> dict[str, Any]:
+        """What the panel shows."""
+        job = self.job
+        state = "failed" if self.failed else "building" if job.state is State.DONE and not self.closed else job.state.value
+        values = {"job_id": job.id, "title": self.title, "state": state, "phase": job.phase, "step": job.step, "total": job.total}
+        return values | {"elapsed": job.elapsed, "message": self.message, "finished": self.closed}
+
+    def report(self) -> str:
+        """Text for a bug report."""
+        lines = [self.message, "", f"Blender {bpy.app.version_string}", f"Job: {self.job.params}", "", self.job.detail]
+        return "\n".join(lines)
+
+
+class Session:
+    """One worker and the runs that were started since Blender began."""
+
+    def __init__(self) -> None:
+        self.runs: list[Run] = []
+        self.worker = Worker()
+        self._shown: list[dict[str, Any]] = []
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is still to come."""
+        return any(not run.closed for run in self.runs)
+
+    def start(self, context: bpy.types.Context) -> Run:
+        """Queue what the scene's settings ask for. Raises `RequestError` or OSError."""
+        settings = context.scene.jointdit
+        job = settings.request(preferences.model(context)).to_job(preferences.output_folder(context))
+        interpreter = preferences.interpreter(context)
+        if not self.busy and self.worker.interpreter != interpreter:
+            self.worker.stop()
+            self.worker.interpreter = interpreter
+        title = " ".join(settings.prompt.split()) or Path(job.get("image") or job.get("disparity") or "").name
+        options = BuildOptions(geometry=GEOMETRIES[settings.build], tear=settings.tear)
+        run = Run(self.worker.submit(job), title[:200], context.scene.name, options)
+        self.runs.append(run)
+        for old in [other for other in self.runs if other.closed][:-KEPT]:
+            self.runs.remove(old)
+        self.show()
+        return run
+
+    def advance(self) -> None:
+        """Take in news and build at most one finished result."""
+        self.worker.poll()
+        self._settle()
+
+    def finish(self, run: Run) -> None:
+        """Block until a run is closed: for background mode, where no timer runs."""
+        while not run.closed:
+            self.worker.wait(INTERVAL)
+            self._settle()
+
+    def cancel(self, job_id: int) -> None:
+        """Stop a run."""
+        for run in self.runs:
+            if run.job.id == job_id and not run.closed:
+                self.worker.cancel(run.job)
+        self._settle()
+
+    def clear(self, job_id: int | None = None) -> None:
+        """Forget closed runs, or one of them."""
+        self.runs = [run for run in self.runs if not run.closed or job_id not in (None, run.job.id)]
+        self.show()
+
+    def find(self, job_id: int) -> Run | None:
+        """The run of a job."""
+        return next((run for run in self.runs if run.job.id == job_id), None)
+
+    def show(self) -> None:
+        """Copy the rows to the window manager and redraw the panels, if anything changed."""
+        rows = [run.row() for run in self.runs]
+        jobs = bpy.context.window_manager.jointdit.jobs
+        if rows == self._shown and len(jobs) == len(rows):
+            return
+        self._shown = rows
+        while len(jobs) > len(rows):
+            jobs.remove(len(jobs) - 1)
+        while len(jobs) < len(rows):
+            jobs.add()
+        for item, row in zip(jobs, rows, strict=True):
+            for name, value in row.items():
+                setattr(item, name, value)
+        for window in bpy.context.window_manager.windows:
+            for area in window.screen.areas:
+                if area.type == "VIEW_3D":
+                    area.tag_redraw()
+
+    def _settle(self) -> None:
+        """Close what has ended; a result is built when Blender is ready for it."""
+        for run in self.runs:
+            if run.closed or not run.job.state.finished:
+                continue
+            if run.job.state is not State.DONE:
+                run.message, run.closed = run.job.message, True
+            elif not (obstacle := _obstacle(run.scene)):
+                _build(run)
+                break
+            else:
+                run.message = obstacle
+        self.show()
+
+
+def _obstacle(scene_name: str) -> str:
+    """Why now is not the moment to add an object, as a sentence, or nothing."""
+    if bpy.app.is_job_running("RENDER"):  # type: ignore[func-returns-value]
+        return "The result is placed when the render is done"
+    for window in bpy.context.window_manager.windows:
+        if any(operator.bl_idname.startswith("TRANSFORM_OT_") for operator in window.modal_operators):
+            return "The result is placed when you have finished moving"
+        active = window.view_layer.objects.active
+        if window.scene.name == scene_name and active is not None and active.mode != "OBJECT":
+            # Adding an object now would not be an undo step of its own.
+            return "The result is placed when you are back in Object Mode"
+    return ""
+
+
+def _build(run: Run) -> None:
+    """From the frame folder to an object, with one undo step."""
+    # Closed before it is tried: a defect in the builder must not be met again at every tick.
+    run.closed, run.message = True, "The result could not be built: see the report and Blender's console."
+    folder = Path(run.job.result["frame"])
+    run.warnings = [str(warning) for warning in run.job.result.get("warnings", [])]
+    scene = bpy.data.scenes.get(run.scene)
+    if scene is None:
+        run.message = f"The scene “{run.scene}” is gone: import the result with File > Import > RGB-D Frame from {folder}."
+        return
+    window = next((window for window in bpy.context.window_manager.windows if window.scene == scene), None)
+    with _inside(scene, window):
+        first = not any("frame" in item and item.type == "MESH" for item in scene.objects)
+        try:
+            result = build_frame(bpy.context, read_frame(folder), run.options)
+        except (BuildError, FrameError, OSError) as error:
+            run.message = str(error)
+            return
+        choose(bpy.context, result)
+        if first and window is not None:
+            _look_through_camera(window)
+    run.object_name = result.object.name
+    run.message = " ".join([f"{result.sentence}.", *run.warnings])
+    if first and window is not None and _colorless(window):
+        run.message += " Choose Material Preview in the header to see its colors."
+    if not bpy.app.background:
+        with _inside(scene, window):
+            bpy.ops.ed.undo_push(message=f"JointDiT: {result.object.name}"[:60])
+
+
+def choose(context: bpy.types.Context, result: BuildResult) -> None:
+    """Make the new object the active and only selected one."""
+    for item in context.view_layer.objects:
+        item.select_set(item == result.object)
+    context.view_layer.objects.active = result.object
+
+
+def _inside(scene: bpy.types.Scene, window: bpy.types.Window | None) -> AbstractContextManager[Any]:
+    """The context of a window that shows the scene, else of the scene alone. In a timer there is neither."""
+    if bpy.app.background and bpy.context.scene == scene:
+        return nullcontext()
+    if window is not None:
+        return bpy.context.temp_override(window=window)
+    return bpy.context.temp_override(scene=scene, view_layer=scene.view_layers[0])
+
+
+def _look_through_camera(window: bpy.types.Window) -> None:
+    """Show the scene's first result as its camera sees it; later results leave the view alone."""
+    for area in window.screen.areas:
+        if area.type == "VIEW_3D":
+            area.spaces.active.region_3d.view_perspective = "CAMERA"
+
+
+def _colorless(window: bpy.types.Window) -> bool:
+    """Whether every view of the window shows plain gray surfaces."""
+    shadings = [area.spaces.active.shading for area in window.screen.areas if area.type == "VIEW_3D"]
+    return all(shading.type in ("WIREFRAME", "SOLID") and shading.color_type != "TEXTURE" for shading in shadings)
+
+
+_session: Session | None = None
+
+
+def current() -> Session:
+    """The session; it exists while the extension is registered."""
+    if _session is None:
+        raise RuntimeError("JointDiT is not registered")
+    return _session
+
+
+def watch() -> None:
+    """Have the timer look after the session until nothing is left to do."""
+    if not bpy.app.timers.is_registered(_tick):
+        bpy.app.timers.register(_tick, first_interval=INTERVAL, persistent=True)
+
+
+def _tick() -> float | None:
+    if _session is None:
+        return None
+    _session.advance()
+    return INTERVAL if _session.busy else None
+
+
+@persistent  # type: ignore[untyped-decorator]
+def _loaded(*_arguments: object) -> None:
+    """A new file brings a new window manager, with empty properties."""
+    if _session is not None:
+        preferences.look_for_backend(bpy.context)
+        _session.show()
+
+
+def register() -> None:
+    """Called once all classes and properties exist."""
+    global _session
+    _session = Session()
+    bpy.app.handlers.load_post.append(_loaded)
+
+
+def unregister() -> None:
+    """Stop the worker and everything that could call us."""
+    global _session
+    bpy.app.handlers.load_post.remove(_loaded)
+    if bpy.app.timers.is_registered(_tick):
+        bpy.app.timers.unregister(_tick)
+    if _session is not None:
+        _session.worker.stop()
+        _session = None

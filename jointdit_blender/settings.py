@@ -1,0 +1,151 @@
+# SPDX-FileCopyrightText: 2026 JointDiT for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What belongs to the .blend (on its scenes) and what belongs to the running session of Blender (on its window manager, not saved)."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import bpy
+from bpy.props import BoolProperty, CollectionProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
+
+from .core.request import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+TASKS = (
+    ("TEXT", "Text", "Make an image and its depth from a description"),
+    ("IMAGE", "Image", "Find the depth of a picture"),
+    ("DEPTH", "Depth", "Make an image that follows a depth picture"),
+)
+BUILDS = (
+    ("RELIEF", "Relief", "Build a surface with a vertex for every pixel"),
+    ("POINTS", "Points", "Build a point cloud with a point for every pixel"),
+)
+QUALITIES = (
+    ("DRAFT", "Draft", "8 steps: to find a seed and a prompt"),
+    ("STANDARD", "Standard", "20 steps: good for most pictures"),
+    ("FINE", "Fine", "40 steps: the last details"),
+    ("CUSTOM", "Custom", "Choose the number of steps yourself"),
+)
+TASK_NAMES = {"TEXT": "joint", "IMAGE": "image_to_depth", "DEPTH": "depth_to_image"}
+STEPS = {"DRAFT": 8, "STANDARD": 20, "FINE": 40}
+SEED_MAX = 2**31 - 1
+RELATIVE = {"PATH_SUPPORTS_BLEND_RELATIVE"}
+"""A path may begin with //, the folder of the .blend."""
+
+
+class JOINTDIT_PG_settings(bpy.types.PropertyGroup):
+    """What the next result is made from."""
+
+    task: EnumProperty(name="Task", description="What you start from", items=TASKS)
+    prompt: StringProperty(name="Prompt", description="Describe the picture that you want", options={"TEXTEDIT_UPDATE"})
+    image: StringProperty(name="Image", description="The picture whose depth you want", subtype="FILE_PATH", options=RELATIVE)
+    disparity: StringProperty(name="Depth Picture", description="The picture to follow, white where it is near", subtype="FILE_PATH", options=RELATIVE)
+    build: EnumProperty(name="Build", description="What is built from the result", items=BUILDS)
+    quality: EnumProperty(name="Quality", description="More steps take longer and give finer pictures", items=QUALITIES, default="STANDARD")
+    steps: IntProperty(name="Steps", description="Number of sampling steps", default=20, min=1, max=1000, soft_max=60)
+    seed: IntProperty(name="Seed", description="The same seed and settings give the same result", default=0, min=0, max=SEED_MAX)
+    use_size: BoolProperty(name="Custom Size", description="Choose the size of the image; otherwise the picture given or the model decides")
+    width: IntProperty(name="Width", description="Width of the image", default=512, min=16, max=4096, soft_max=2048, step=16, subtype="PIXEL")
+    height: IntProperty(name="Height", description="Height of the image", default=512, min=16, max=4096, soft_max=2048, step=16, subtype="PIXEL")
+    guidance: FloatProperty(name="Guidance", description="How strictly the image follows the prompt", default=3.5, min=0.0, max=100.0, soft_max=10.0)
+    near: FloatProperty(name="Near", description="Distance of the nearest pixel", default=2.0, min=0.001, soft_max=100.0, subtype="DISTANCE")
+    far: FloatProperty(name="Far", description="Distance of the farthest pixel", default=40.0, min=0.002, soft_max=1000.0, subtype="DISTANCE")
+    horizontal_angle: FloatProperty(
+        name="Field of View",
+        description="Angle between the left and the right edge of the image",
+        default=math.radians(55.0),
+        min=math.radians(1.0),
+        max=math.radians(175.0),
+        subtype="ANGLE",
+    )
+    tear: FloatProperty(
+        name="Tear",
+        description="Jump in depth, relative to the distance, at which the surface is cut",
+        default=0.06,
+        min=0.0,
+        soft_max=1.0,
+        precision=3,
+    )
+
+    def missing(self) -> str:
+        """What has to be given before Generate, as a sentence, or nothing. Cheap enough for poll()."""
+        if self.task == "TEXT" and not self.prompt.strip():
+            return "Describe the picture first: the prompt is empty"
+        if self.task == "IMAGE" and not self.image:
+            return "Choose the picture first whose depth you want"
+        if self.task == "DEPTH" and not self.disparity:
+            return "Choose the depth picture first that the image should follow"
+        if not self.near < self.far:
+            return "Near must be smaller than far"
+        return ""
+
+    def request(self, model: str) -> Request:
+        """The request that these settings stand for; raises `RequestError`."""
+        return Request(
+            task=TASK_NAMES[self.task],
+            prompt=self.prompt,
+            image=_path(self.image),
+            disparity=_path(self.disparity),
+            width=self.width if self.use_size else None,
+            height=self.height if self.use_size else None,
+            seed=self.seed,
+            steps=STEPS.get(self.quality, self.steps),
+            guidance=self.guidance,
+            model=model,
+            near=self.near,
+            far=self.far,
+            horizontal_angle=math.degrees(self.horizontal_angle),
+        )
+
+
+class JOINTDIT_PG_job(bpy.types.PropertyGroup):
+    """One row of the Jobs panel: a copy of what `session` knows, made when it changes."""
+
+    job_id: IntProperty()
+    title: StringProperty()
+    state: StringProperty()
+    phase: StringProperty()
+    step: IntProperty()
+    total: IntProperty()
+    elapsed: FloatProperty()
+    message: StringProperty()
+    finished: BoolProperty()
+
+    @property
+    def factor(self) -> float:
+        """How far the phase is, 0 to 1."""
+        return min(self.step / self.total, 1.0) if self.total > 0 else 0.0
+
+
+class JOINTDIT_PG_session(bpy.types.PropertyGroup):
+    """What the panels show of the running session."""
+
+    jobs: CollectionProperty(type=JOINTDIT_PG_job)
+    missing: StringProperty(description="What is missing on this machine, as a sentence")
+
+
+CLASSES: Sequence[type] = (JOINTDIT_PG_settings, JOINTDIT_PG_job, JOINTDIT_PG_session)
+
+
+def register() -> None:
+    """Add the properties; the classes are registered already."""
+    bpy.types.Scene.jointdit = PointerProperty(type=JOINTDIT_PG_settings, name="JointDiT")  # type: ignore[attr-defined, func-returns-value]
+    bpy.types.WindowManager.jointdit = PointerProperty(  # type: ignore[attr-defined, func-returns-value]
+        type=JOINTDIT_PG_session, name="JointDiT", options={"SKIP_SAVE"}
+    )
+
+
+def unregister() -> None:
+    """Take the properties away."""
+    del bpy.types.WindowManager.jointdit  # type: ignore[attr-defined]
+    del bpy.types.Scene.jointdit  # type: ignore[attr-defined]
+
+
+def _path(text: str) -> Path | None:
+    """A path that a person typed or chose; // stands for the folder of the .blend."""
+    return Path(bpy.path.abspath(text)) if text else None

@@ -1,0 +1,81 @@
+# SPDX-FileCopyrightText: 2026 JointDiT for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The zip that users get: built and validated by Blender's own tool, installed, enabled, used, disabled, enabled again."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+from engine import standin
+
+ROOT = Path(__file__).resolve().parents[2]
+
+USE = """
+import sys, pathlib, bpy, addon_utils
+name = "bl_ext.user_default.jointdit"
+bpy.ops.preferences.addon_enable(module="bl_pkg") if "bl_pkg" not in bpy.context.preferences.addons else None
+bpy.ops.extensions.package_install_files(filepath=sys.argv[1], repo="user_default", enable_on_install=True)
+for round in range(2):
+    assert name in bpy.context.preferences.addons, "not enabled"
+    chosen = bpy.context.preferences.addons[name].preferences
+    assert chosen.interpreter == "" or round, chosen.interpreter
+    chosen.interpreter = sys.argv[2]
+    bpy.context.scene.jointdit.prompt = "a hill"
+    assert bpy.ops.jointdit.generate() == {"FINISHED"}
+    assert bpy.context.window_manager.jointdit.missing == ""
+    bpy.ops.preferences.addon_disable(module=name)
+    assert not hasattr(bpy.types.Scene, "jointdit")
+    bpy.ops.preferences.addon_enable(module=name)
+    bpy.ops.wm.read_homefile(use_empty=True)
+folder = pathlib.Path(bpy.utils.extension_path_user(name, path="frames"))
+assert len(list(folder.glob("*/frame.json"))) == 2, folder
+code = pathlib.Path(sys.modules[name].__file__).parent
+assert not [path for path in code.rglob("*") if path.suffix in (".exr", ".png")], "results in the extension's own folder"
+assert not [other for other in sys.modules if other.startswith("jointdit")], "an absolute import"
+bpy.ops.preferences.addon_disable(module=name)
+print("used twice")
+"""
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("dist")
+    done = subprocess.run([sys.executable, str(ROOT / "tools/build_extension.py"), "--output", str(output)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return Path(done.stdout.split()[-1])
+
+
+def test_the_zip_holds_the_extension_and_nothing_else(archive: Path) -> None:
+    names = zipfile.ZipFile(archive).namelist()
+    assert {"__init__.py", "blender_manifest.toml", "core/worker.py", "docs/frame.md"} <= set(names)
+    assert not [name for name in names if "__pycache__" in name or name.startswith(("backend", "tests", "."))]
+    assert archive.stat().st_size < 1_000_000
+
+
+def test_the_versions_agree() -> None:
+    manifest = tomllib.loads((ROOT / "blender_manifest.toml").read_text(encoding="utf-8"))
+    sys.path.insert(0, str(ROOT))
+    from jointdit_blender.core.worker import VERSION
+
+    assert manifest["version"] == VERSION and archive_version() == VERSION
+
+
+def archive_version() -> str:
+    """The version of the backend, read without importing it."""
+    text = (ROOT / "backend/jointdit/__init__.py").read_text(encoding="utf-8")
+    return text.split('__version__ = "')[1].split('"')[0]
+
+
+def test_it_is_installed_enabled_used_disabled_and_enabled_again(archive: Path, tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "JOINTDIT_PYTHON"}
+    environment |= {"BLENDER_USER_RESOURCES": str(tmp_path / "user"), "PYTHONPATH": ""}
+    command = [sys.executable, "-c", USE, str(archive), str(standin.write_interpreter(tmp_path))]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+    assert "used twice" in done.stdout, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr, done.stderr

@@ -1,0 +1,235 @@
+# SPDX-FileCopyrightText: 2026 JointDiT for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The program without a window, called as its function and, once for each way to start it, as a process."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from frames import gradient, hills, make_frame, write_png
+
+bpy = pytest.importorskip("bpy")
+
+from engine import standin  # noqa: E402
+
+from jointdit_blender.core.frame import NearFar, ScaleShift, read_frame  # noqa: E402
+from jointdit_blender.core.pictures import write_exr  # noqa: E402
+from jointdit_blender.headless import command  # noqa: E402
+from jointdit_blender.progress import ProgressLine  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def frame_folder(tmp_path: Path) -> Path:
+    return make_frame(tmp_path / "frame", hills(32, 24)).folder
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+
+def failure(arguments: list[str | Path], capfd: pytest.CaptureFixture[str]) -> str:
+    """The one sentence with which the program fails."""
+    assert command([str(argument) for argument in arguments]) == 1
+    out, err = capfd.readouterr()
+    sentences = [line for line in err.splitlines() if line.startswith("jointdit: ")]
+    assert out == "" and len(sentences) == 1 and "Traceback" not in err
+    assert sentences[0].endswith(".")
+    return sentences[0]
+
+
+@pytest.mark.parametrize("geometry", ["mesh", "points"])
+def test_a_frame_becomes_a_file_of_its_own(frame_folder: Path, tmp_path: Path, geometry: str, capfd: pytest.CaptureFixture[str]) -> None:
+    out, render = tmp_path / "result" / "scene.blend", tmp_path / "result" / "preview.png"
+    arguments = ["scene", "--frame", frame_folder, "--out", out, "--render", render, "--geometry", geometry, "--near", "1", "--far", "9"]
+    assert command([str(argument) for argument in arguments]) == 0
+    line = capfd.readouterr().out
+    assert line.startswith("Built 768 ") and line.endswith(f": {out}\n") and line.count("\n") == 1
+    assert names(out.parent) == ["preview.png", "scene.blend"]
+    # The file needs nothing beside it.
+    for path in frame_folder.iterdir():
+        path.unlink()
+    bpy.ops.wm.open_mainfile(filepath=str(out))
+    (relief,) = [item for item in bpy.data.objects if "frame" in item]
+    evaluated = relief.evaluated_get(bpy.context.evaluated_depsgraph_get()).evaluated_geometry()
+    data = evaluated.pointcloud if geometry == "points" else evaluated.mesh
+    values = np.empty(3 * 768, np.float32)
+    data.attributes["position"].data.foreach_get("vector", values)
+    depth = -values.reshape(-1, 3)[:, 2]
+    assert (depth.min(), depth.max()) == (pytest.approx(1.0, rel=1e-4), pytest.approx(9.0, rel=1e-4))
+    assert bpy.context.scene.view_settings.view_transform == "Standard"
+    assert bpy.context.scene.camera is not None
+
+
+def test_a_prompt(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    program = standin.write_interpreter(tmp_path)
+    out = tmp_path / "result" / "scene.blend"
+    arguments = ["scene", "--prompt", "a green hill", "--size", "48x32", "--seed", "7", "--steps", "3", "--fov", "60", "--far", "20"]
+    assert command([*arguments, "--python", str(program), "--out", str(out)]) == 0
+    outputs = capfd.readouterr()
+    assert outputs.out.startswith("Built 1 536 vertices")
+    assert "sampling 3/3" in outputs.err
+    (folder,) = (out.parent / "frames").iterdir()
+    frame = read_frame(folder)
+    assert (frame.width, frame.height, frame.seed, frame.steps, frame.prompt) == (48, 32, 7, 3, "a green hill")
+    assert frame.mapping == NearFar(2.0, 20.0) and frame.camera.horizontal_angle == 60.0
+
+
+def test_the_backend_fails(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    program = standin.write_interpreter(tmp_path)
+    out = tmp_path / "result" / "scene.blend"
+    assert "full" in failure(["scene", "--prompt", "full", "--python", program, "--out", out], capfd)
+    assert "prompt is empty" in failure(["scene", "--prompt", " ", "--python", program, "--out", out], capfd)
+    assert "no Python" in failure(["scene", "--prompt", "a hill", "--python", tmp_path / "nothing", "--out", out], capfd)
+    assert [name for name in names(out.parent) if name != "frames"] == []
+
+
+@pytest.mark.parametrize("kind", ["exr", "npy", "png"])
+def test_two_pictures(tmp_path: Path, kind: str, capfd: pytest.CaptureFixture[str]) -> None:
+    values = hills(40, 30) * 5.0 + 1.0
+    values[3:6, 7:9] = np.nan
+    write_png(tmp_path / "photo.png", gradient(40, 30))
+    disparity = tmp_path / f"near.{kind}"
+    if kind == "exr":
+        write_exr(disparity, values, channel="V")
+    elif kind == "npy":
+        np.save(disparity, values.astype(np.float64))
+    else:
+        values = np.nan_to_num(values)
+        picture = bpy.data.images.new("depth", 40, 30, alpha=False, float_buffer=True)
+        picture.colorspace_settings.name = "Non-Color"
+        picture.pixels.foreach_set(np.dstack([values[::-1] / 6.0] * 3 + [np.ones_like(values)]).astype(np.float32).ravel())
+        settings = bpy.context.scene.render.image_settings
+        settings.file_format, settings.color_mode, settings.color_depth = "PNG", "RGB", "16"
+        bpy.context.scene.view_settings.view_transform = "Raw"
+        picture.save_render(str(disparity))
+    arguments = ["scene", "--image", tmp_path / "photo.png", "--disparity", disparity, "--out", tmp_path / "scene.blend", "--near", "3"]
+    assert command([str(argument) for argument in arguments]) == 0
+    assert "stretched" in capfd.readouterr().err or kind == "png"
+    frame = read_frame(tmp_path / "frames" / "photo")
+    assert frame.task == "imported" and frame.mapping == NearFar(3.0, 40.0)
+    loaded = bpy.data.images.load(str(frame.disparity))
+    found = np.empty(40 * 30 * loaded.channels, np.float32)
+    loaded.pixels.foreach_get(found)
+    found = found.reshape(30, 40, -1)[::-1, :, 0]
+    expected = (values - np.nanmin(values)) / (np.nanmax(values) - np.nanmin(values))
+    np.testing.assert_allclose(found, expected, atol=1e-6 if kind != "png" else 3e-4)
+
+
+def test_metric_pictures_are_taken_as_they_are(tmp_path: Path) -> None:
+    write_png(tmp_path / "photo.png", gradient(40, 30))
+    values = (hills(40, 30) * 50.0 + 7.0).astype(np.float32)
+    np.save(tmp_path / "d.npy", values)
+    arguments = ["scene", "--image", tmp_path / "photo.png", "--disparity", tmp_path / "d.npy", "--out", tmp_path / "s.blend"]
+    arguments += ["--scale", "0.005", "--shift", "0.16", "--focal", "40", "--principal-point", "18", "16"]
+    assert command([str(argument) for argument in arguments]) == 0
+    frame = read_frame(tmp_path / "frames" / "photo")
+    assert frame.mapping == ScaleShift(0.005, 0.16) and frame.warnings == ()
+    assert frame.camera.horizontal_angle == pytest.approx(2 * np.degrees(np.arctan(0.5)))
+    assert frame.camera.principal_point == pytest.approx((18 / 40, 16 / 30))
+
+
+def test_pictures_that_cannot_be_used(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    write_png(tmp_path / "photo.png", gradient(40, 30))
+    write_png(tmp_path / "dot.png", gradient(1, 1))
+    (tmp_path / "text.png").write_text("I am a text file")
+    np.save(tmp_path / "other.npy", hills(41, 30))
+    np.save(tmp_path / "dot.npy", np.ones((1, 1)))
+    np.save(tmp_path / "holes.npy", np.full((30, 40), np.nan))
+    np.save(tmp_path / "color.npy", np.ones((30, 40, 3)))
+    np.save(tmp_path / "objects.npy", np.array([{}, "code"], dtype=object), allow_pickle=True)
+    (tmp_path / "broken.npy").write_bytes(b"\x93NUMPY")
+    for image, disparity, words in (
+        ("photo.png", "other.npy", "41 x 30 pixels, but photo.png is 40 x 30"),
+        ("dot.png", "dot.npy", "at least 2 x 2"),
+        ("photo.png", "holes.npy", "every pixel is a hole"),
+        ("photo.png", "color.npy", "one number a pixel"),
+        ("photo.png", "objects.npy", "cannot be read as a NumPy array"),
+        ("photo.png", "broken.npy", "cannot be read as a NumPy array"),
+        ("text.png", "other.npy", "damaged"),
+        ("photo.png", "text.png", "damaged"),
+        ("nothing.png", "other.npy", "There is no file"),
+    ):
+        out = tmp_path / "result" / "scene.blend"
+        assert words in failure(["scene", "--image", tmp_path / image, "--disparity", tmp_path / disparity, "--out", out], capfd)
+        assert names(tmp_path / "result") in ([], ["frames"]) and names(tmp_path / "result" / "frames") == []
+
+
+def test_unusable_places(frame_folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    program = standin.write_interpreter(tmp_path)
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    # Found out before the backend is started: "crash" would be another sentence.
+    for where in (["--out", blocked / "scene.blend"], ["--out", tmp_path / "s.blend", "--output", blocked]):
+        assert "choose another folder" in failure(["scene", "--prompt", "crash", "--python", program, *where], capfd)
+    (tmp_path / "folder.blend").mkdir()
+    assert "is a folder" in failure(["scene", "--frame", frame_folder, "--out", tmp_path / "folder.blend"], capfd)
+    assert "no frame folder" in failure(["scene", "--frame", tmp_path / "nowhere", "--out", tmp_path / "s.blend"], capfd)
+    assert not (tmp_path / "s.blend").exists()
+
+
+def test_a_failed_build_leaves_the_old_file(frame_folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "scene.blend"
+    out.write_bytes(b"yesterday's work")
+    failure(["scene", "--frame", frame_folder, "--out", out, "--near", "50", "--far", "5"], capfd)
+    assert out.read_bytes() == b"yesterday's work"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["scene"],
+        ["scene", "--prompt", "a", "--frame", "b", "--out", "c.blend"],
+        ["scene", "--image", "a.png", "--out", "c.blend"],
+        ["scene", "--frame", "a", "--out", "c.txt"],
+        ["scene", "--frame", "a", "--out", "c.blend", "--near", "nan"],
+        ["scene", "--frame", "a", "--out", "c.blend", "--step", "0"],
+        ["scene", "--prompt", "a", "--out", "c.blend", "--size", "12x"],
+        ["scene", "--prompt", "a", "--out", "c.blend", "--size", "1x2x3"],
+        ["scene", "--image", "a", "--disparity", "b", "--out", "c.blend", "--scale", "1", "--near", "2"],
+    ],
+)
+def test_wrong_usage(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    assert command(arguments) == 2
+    assert "usage:" in capfd.readouterr().err
+
+
+def test_help(capfd: pytest.CaptureFixture[str]) -> None:
+    assert command(["scene", "--help"]) == 0
+    assert "--prompt" in capfd.readouterr().out
+
+
+def run(*command_line: str | Path) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run([sys.executable, *map(str, command_line)], capture_output=True, text=True, timeout=300, env=environment, cwd=ROOT)
+
+
+def test_as_a_module_and_as_a_script(frame_folder: Path, tmp_path: Path) -> None:
+    done = run("-m", "jointdit_blender", "scene", "--frame", frame_folder, "--out", tmp_path / "a.blend")
+    assert (done.returncode, done.stdout.count("\n")) == (0, 1) and (tmp_path / "a.blend").is_file(), done.stderr
+    failed = run(ROOT / "jointdit_blender" / "headless.py", "--", "scene", "--frame", tmp_path, "--out", tmp_path / "b.blend")
+    assert failed.returncode == 1 and "holds no frame" in failed.stderr and "Traceback" not in failed.stderr
+
+
+def test_progress_line() -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    sampling = {"phase": "sampling", "step": 1, "total": 2}
+    messages = [{"phase": "loading", "step": 0, "total": 0}, sampling, sampling]
+    log, terminal = io.StringIO(), Terminal()
+    for stream in (log, terminal):
+        with ProgressLine(stream) as progress:
+            for message in messages:
+                progress.show(message)
+    assert log.getvalue() == "loading\n[############............] sampling 1/2\n"
+    assert terminal.getvalue() == "\rloading\r[############............] sampling 1/2\n"

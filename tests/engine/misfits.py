@@ -1,0 +1,35 @@
+# SPDX-FileCopyrightText: 2026 JointDiT for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Programs that are not the worker, chosen by MISFIT: what a person may pick by mistake, and workers that have gone wrong."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+
+def main() -> None:
+    """Behave badly."""
+    kind = os.environ["MISFIT"]
+    if kind == "rubbish":
+        print("Welcome to the shell!", flush=True)
+        time.sleep(60)
+    elif kind == "binary":
+        while True:
+            os.write(1, os.urandom(65536))
+    elif kind == "deaf":
+        time.sleep(60)
+    elif kind == "bare":
+        # A real Python that lacks the package.
+        sys.exit(subprocess.call([sys.executable, "-I", *sys.argv[1:]]))
+    elif kind == "dies":
+        sys.exit("ImportError: libcudart.so.99 is missing")
+    elif kind == "old":
+        print('{"jsonrpc": "2.0", "id": 0, "result": {"protocol": 99}}', flush=True)
+        time.sleep(60)
+
+
+if __name__ == "__main__":
+    main()

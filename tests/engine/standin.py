@@ -1,0 +1,167 @@
+# SPDX-FileCopyrightText: 2026 JointDiT for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The real server of `jointdit.worker` with an engine that sleeps for each step and writes a small, true frame folder.
+
+`write_interpreter` makes a program that can be chosen as the backend's Python. The prompt chooses a behaviour:
+"crash", "defect", "deaf" (never looks whether it is cancelled), "noise" (prints to standard output by every way there is).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import sys
+import time
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).resolve().parents[2]
+STEP_SECONDS = float(os.environ.get("STANDIN_STEP_SECONDS", "0.01"))
+
+
+class News(NamedTuple):
+    """As `jointdit.jobs.Progress`."""
+
+    phase: str
+    step: int
+    total: int
+    preview: Path | None = None
+
+
+class Finished(NamedTuple):
+    """As `jointdit.jobs.Result`."""
+
+    frame: Path
+    warnings: tuple[str, ...]
+
+
+class StandIn:
+    """As `jointdit.worker.engine.JointDiTEngine`."""
+
+    def describe(self) -> dict[str, Any]:
+        device = {"kind": "cpu", "name": "stand-in", "memory_total": 0, "memory_free": 0}
+        return {"programs": {"standin": "1"}, "device": device, "models": self.models()}
+
+    def models(self) -> list[dict[str, Any]]:
+        names = {"name": "standin", "title": "Stand-in", "licence": "GPL-3.0-or-later", "note": "Draws a hill."}
+        return [names | {"size": 0, "native_width": 64, "native_height": 48, "loaded": True}]
+
+    def unload(self) -> int:
+        return 123
+
+    def generate(self, params: dict[str, Any], report: Callable[[News], None]) -> Finished:
+        from jointdit.errors import InputError, OutputError
+
+        prompt, steps = params.get("prompt", ""), params.get("steps", 5)
+        if params.get("task") not in ("joint", "image_to_depth", "depth_to_image"):
+            raise InputError("There is no such task.")
+        report(News("loading", 0, 1))
+        if prompt == "crash":
+            print("the graphics driver has left the building", file=sys.stderr, flush=True)
+            os._exit(3)
+        if prompt == "defect":
+            raise ZeroDivisionError("one over nothing")
+        if prompt == "full":
+            raise OutputError("The disk is full: free some space.")
+        if prompt == "noise":
+            print("printed by Python")
+            os.write(1, b"printed by C\n")
+            os.system("echo printed by a child")
+        for step in range(1, steps + 1):
+            time.sleep(STEP_SECONDS)
+            if prompt != "deaf":
+                report(News("sampling", step, steps))
+        report(News("writing", 0, 1))
+        return Finished(write_frame(params), ("The prompt is long: the model reads its first words.",) if len(prompt) > 1000 else ())
+
+
+def write_frame(params: dict[str, Any]) -> Path:
+    """A hill before a sky, as a complete frame folder."""
+    width, height = params.get("width", 64), params.get("height", 48)
+    seed = params.get("seed", 0)
+    disparity = [[max(0.0, (y / height - 0.3) / 0.7) for _ in range(width)] for y in range(height)]
+    disparity[0][0], disparity[-1][-1] = 0.0, 1.0
+    pixels = bytearray()
+    for y in range(height):
+        pixels.append(0)
+        for x in range(width):
+            pixels += bytes((255 * x // width, int(255 * disparity[y][x]), (200 - 150 * y // height + seed) % 256))
+    output = Path(params["output"])
+    output.mkdir(parents=True, exist_ok=True)
+    folder = output / f"standin-{seed}-{os.getpid()}-{time.monotonic_ns()}"
+    partial = folder.with_name("." + folder.name)
+    partial.mkdir()
+    (partial / "image.png").write_bytes(_png(width, height, bytes(pixels)))
+    (partial / "disparity.exr").write_bytes(_exr(width, height, disparity))
+    given = {name: params.get(name) for name in ("prompt", "task", "seed", "steps", "guidance")}
+    camera = {"projection": "perspective", "horizontal_angle": params.get("horizontal_angle", 55.0)}
+    mapping = {"near": params.get("near", 2.0), "far": params.get("far", 40.0)}
+    size = {"format": "jointdit-frame", "version": 1, "width": width, "height": height}
+    content = given | size | {"camera": camera, "distance": "planar", "mapping": mapping}
+    (partial / "frame.json").write_text(json.dumps(content), encoding="utf-8")
+    partial.rename(folder)
+    return folder
+
+
+def _png(width: int, height: int, rows: bytes) -> bytes:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def _exr(width: int, height: int, rows: list[list[float]]) -> bytes:
+    """An uncompressed scan-line OpenEXR file with one float channel Y."""
+
+    def attribute(name: str, kind: str, data: bytes) -> bytes:
+        return name.encode() + b"\0" + kind.encode() + b"\0" + struct.pack("<I", len(data)) + data
+
+    window = struct.pack("<4i", 0, 0, width - 1, height - 1)
+    header = struct.pack("<II", 20000630, 2) + b"".join(
+        (
+            attribute("channels", "chlist", b"Y\0" + struct.pack("<IIII", 2, 0, 1, 1) + b"\0"),
+            attribute("compression", "compression", b"\0"),
+            attribute("dataWindow", "box2i", window),
+            attribute("displayWindow", "box2i", window),
+            attribute("lineOrder", "lineOrder", b"\0"),
+            attribute("pixelAspectRatio", "float", struct.pack("<f", 1.0)),
+            attribute("screenWindowCenter", "v2f", struct.pack("<2f", 0.0, 0.0)),
+            attribute("screenWindowWidth", "float", struct.pack("<f", 1.0)),
+            b"\0",
+        )
+    )
+    size = 8 + 4 * width
+    offsets = b"".join(struct.pack("<Q", len(header) + 8 * height + y * size) for y in range(height))
+    lines = b"".join(struct.pack(f"<iI{width}f", y, 4 * width, *row) for y, row in enumerate(rows))
+    return header + offsets + lines
+
+
+def write_interpreter(folder: Path, *, script: Path | None = None, python: str = sys.executable) -> Path:
+    """A program that takes Python's arguments and runs `script` (this one) instead of `-m jointdit.worker`."""
+    script = script or Path(__file__).resolve()
+    if sys.platform == "win32":
+        program = folder / f"{script.stem}.cmd"
+        program.write_text(f'@"{python}" "{script}" %*\r\n', encoding="utf-8")
+    else:
+        program = folder / script.stem
+        program.write_text(f'#!/bin/sh\nexec "{python}" "{script}" "$@"\n', encoding="utf-8")
+        program.chmod(0o755)
+    return program
+
+
+def main() -> None:
+    """Serve as `python -m jointdit.worker` does."""
+    sys.path.insert(0, str(ROOT / "backend"))
+    from jointdit.worker.server import Server
+    from jointdit.worker.stdio import claim
+
+    requests, answers = claim()
+    os._exit(Server(StandIn(), requests, answers, grace=2.0).run())
+
+
+if __name__ == "__main__":
+    main()

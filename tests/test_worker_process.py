@@ -1,0 +1,476 @@
+# SPDX-FileCopyrightText: 2026 JointDiT for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The worker and its client as real processes: jobs, cancelling, and every kind of sudden death. No torch: see `engine.standin`."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from engine import misfits, standin
+
+from jointdit_blender.core.frame import read_frame
+from jointdit_blender.core.interpreter import find_interpreter
+from jointdit_blender.core.worker import Limits, State, Worker, WorkerClient, WorkerError
+
+ROOT = Path(__file__).resolve().parents[1]
+KILL = signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL
+MakeJob = Callable[..., dict[str, Any]]
+INITIALIZE = {"protocol": 1, "client": {"name": "test", "version": "0"}}
+
+
+class Wire:
+    """The worker at the end of two pipes, with nothing of ours between."""
+
+    def __init__(self, command: list[str]) -> None:
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self._lines: queue.Queue[bytes] = queue.Queue()
+        self._errors: list[bytes] = []
+        threading.Thread(target=self._pump, args=(self.process.stdout, self._lines.put), daemon=True).start()
+        self._logger = threading.Thread(target=self._pump, args=(self.process.stderr, self._errors.append), daemon=True)
+        self._logger.start()
+
+    @staticmethod
+    def _pump(pipe: Any, put: Callable[[bytes], None]) -> None:
+        for line in pipe:
+            put(line)
+
+    def raw(self, data: bytes) -> None:
+        assert self.process.stdin
+        self.process.stdin.write(data)
+        self.process.stdin.flush()
+
+    def send(self, method: str, params: dict[str, Any] | None = None, **members: Any) -> None:
+        content = {"jsonrpc": "2.0", "method": method, **({} if params is None else {"params": params}), **members}
+        self.raw(json.dumps(content).encode() + b"\n")
+
+    def next(self, seconds: float = 10.0) -> dict[str, Any]:
+        content = json.loads(self._lines.get(timeout=seconds))
+        assert content.pop("jsonrpc") == "2.0"
+        return content
+
+    def answer(self, number: int | str | None) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """The answer with this id, and the params of the progress before it."""
+        progress = []
+        while "id" not in (content := self.next()) or content["id"] != number:
+            if content.get("method") == "$/progress":
+                progress.append(content["params"])
+        return content, progress
+
+    def ended(self, seconds: float = 5.0) -> int:
+        return self.process.wait(seconds)
+
+    def log(self) -> str:
+        self._logger.join(5)
+        return b"".join(self._errors).decode()
+
+
+@pytest.fixture
+def bare() -> Iterator[Wire]:
+    wire = Wire([sys.executable, standin.__file__])
+    yield wire
+    wire.process.kill()
+    wire.process.wait()
+
+
+@pytest.fixture
+def wire(bare: Wire) -> Wire:
+    bare.send("initialize", INITIALIZE, id=0)
+    assert bare.next()["result"]["protocol"] == 1
+    return bare
+
+
+@pytest.fixture
+def interpreter(tmp_path: Path) -> Path:
+    return standin.write_interpreter(tmp_path)
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> MakeJob:
+    return lambda prompt="a hill", **more: {"task": "joint", "prompt": prompt, "output": str(tmp_path / "out"), "steps": 3, **more}
+
+
+def alive(pid: int) -> bool:
+    """Whether a process that need not be our child still runs."""
+    if sys.platform == "win32":
+        return str(pid) in subprocess.run(["tasklist", "/FI", f"PID eq {pid}"], capture_output=True, text=True, check=True).stdout
+    if Path("/proc/self/stat").exists():
+        stat = Path(f"/proc/{pid}/stat")
+        return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
+    return subprocess.run(["ps", "-p", str(pid), "-o", "stat="], capture_output=True, text=True).stdout.strip()[:1] not in ("", "Z")
+
+
+def until(condition: Callable[[], bool], seconds: float = 10.0) -> bool:
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def drive(worker: Worker, condition: Callable[[], bool], seconds: float = 10.0) -> bool:
+    """Let the worker's messages in until the condition holds."""
+
+    def step() -> bool:
+        worker.wait(0.05)
+        return condition()
+
+    return until(step, seconds)
+
+
+class TestServer:
+    """docs/protocol.md, seen from the client's end of the pipes."""
+
+    def test_a_job_reports_every_step_and_names_a_complete_frame(self, wire: Wire, job: MakeJob) -> None:
+        wire.send("generate", job(steps=4), id="a")
+        answer, progress = wire.answer("a")
+        assert [(p["phase"], p["step"], p["total"]) for p in progress] == [
+            ("loading", 0, 1), *[("sampling", step, 4) for step in range(1, 5)], ("writing", 0, 1),
+        ]  # fmt: skip
+        assert all(p["id"] == "a" and p["preview"] is None for p in progress)
+        assert [p["elapsed"] for p in progress] == sorted(p["elapsed"] for p in progress)
+        frame = read_frame(Path(answer["result"]["frame"]))
+        assert (frame.width, frame.height, answer["result"]["warnings"]) == (64, 48, [])
+
+    def test_two_jobs_run_in_the_order_in_which_they_came(self, wire: Wire, job: MakeJob) -> None:
+        wire.send("generate", job(steps=20, seed=1), id=1)
+        wire.send("generate", job(seed=2), id=2)
+        first, progress = wire.answer(1)
+        assert {"id": 2, "phase": "waiting", "step": 0, "total": 1, "elapsed": 0.0, "preview": None} in progress
+        assert not any(p["id"] == 2 and p["phase"] != "waiting" for p in progress)
+        second, _ = wire.answer(2)
+        assert "-1-" in first["result"]["frame"] and "-2-" in second["result"]["frame"]
+
+    def test_cancelling_stops_the_job_within_a_step(self, wire: Wire, job: MakeJob) -> None:
+        wire.send("generate", job(steps=10_000), id=1)
+        while wire.next()["params"]["step"] < 3:
+            pass
+        wire.send("$/cancelRequest", {"id": 1})
+        begun = time.monotonic()
+        answer, progress = wire.answer(1)
+        assert answer["error"]["code"] == -32800 and time.monotonic() - begun < 1.0
+        assert len(progress) < 20
+        wire.send("generate", job(), id=2)
+        assert "result" in wire.answer(2)[0]
+
+    def test_cancelling_a_waiting_job_drops_it_at_once(self, wire: Wire, job: MakeJob) -> None:
+        wire.send("generate", job(steps=100), id=1)
+        wire.send("generate", job(), id=2)
+        wire.send("$/cancelRequest", {"id": 2})
+        wire.send("$/cancelRequest", {"id": [7]})
+        assert wire.answer(2)[0]["error"]["code"] == -32800
+        assert "result" in wire.answer(1)[0]
+
+    @pytest.mark.parametrize(
+        ("line", "code"),
+        [
+            (b"hello", -32700),
+            (b"\xff\xfe{}", -32700),
+            (b"[" * 100_000, -32700),
+            (b'{"jsonrpc": "2.0", "id": 1, "method": "generate", "params": {"seed": NaN}}', -32700),
+            (b"[]", -32600),
+            (b'{"id": 1, "method": "models/list"}', -32600),
+            (b'{"jsonrpc": "2.0", "id": 1}', -32600),
+            (b'{"jsonrpc": "2.0", "id": {}, "method": "models/list"}', -32600),
+            (b'{"jsonrpc": "2.0", "id": 1, "method": "models/list", "params": [1]}', -32602),
+            (b'{"jsonrpc": "2.0", "id": 1, "method": "generate", "params": {"task": "x"}}', -32602),
+            (b'{"jsonrpc": "2.0", "id": 1, "method": "paint"}', -32601),
+            (b'{"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"protocol": 1}}', -32600),
+        ],
+    )
+    def test_what_is_malformed_is_answered_and_the_worker_goes_on(self, wire: Wire, line: bytes, code: int) -> None:
+        wire.raw(line + b"\n")
+        error = wire.next()["error"]
+        assert error["code"] == code and error["message"].endswith(".")
+        wire.send("models/list", id=9)
+        assert wire.next()["result"]["models"][0]["name"] == "standin"
+
+    def test_a_line_without_end_does_not_fill_the_memory(self, wire: Wire) -> None:
+        wire.raw(b"x" * (6 * 1024 * 1024) + b"\n")
+        assert wire.next()["error"]["code"] == -32700
+        wire.send("models/unload", id=9)
+        assert wire.next()["result"] == {"freed": 123}
+
+    def test_unknown_notifications_and_blank_lines_are_ignored(self, wire: Wire) -> None:
+        wire.raw(b"\n \r\n")
+        wire.send("$/setTrace", {"value": "off"})
+        wire.send("models/list", id=1)
+        assert wire.next()["id"] == 1
+
+    def test_initialize_comes_first(self, bare: Wire) -> None:
+        bare.send("models/list", id=1)
+        assert bare.next()["error"]["code"] == -32002
+        bare.send("initialize", {"protocol": 2}, id=2)
+        assert bare.next()["error"]["code"] == -32602
+        bare.send("generate", {}, id=3)
+        assert bare.next()["error"]["code"] == -32002
+        bare.send("initialize", INITIALIZE, id=4)
+        assert bare.next()["result"]["device"]["kind"] == "cpu"
+
+    @pytest.mark.parametrize(("prompt", "code"), [("defect", -32603), ("full", -32001)])
+    def test_a_job_that_fails_leaves_a_sentence_a_report_and_a_worker(self, wire: Wire, job: MakeJob, prompt: str, code: int) -> None:
+        wire.send("generate", job(prompt), id=1)
+        error = wire.answer(1)[0]["error"]
+        assert error["code"] == code and error["message"].endswith(".") and "Traceback" in error["data"]["detail"]
+        wire.send("generate", job(), id=2)
+        assert "result" in wire.answer(2)[0]
+
+    def test_what_a_job_prints_goes_to_the_log(self, wire: Wire, job: MakeJob) -> None:
+        wire.send("generate", job("noise"), id=1)
+        assert "result" in wire.answer(1)[0]
+        wire.send("exit")
+        assert wire.ended() == 0
+        assert all(text in wire.log() for text in ("printed by Python", "printed by C", "printed by a child"))
+
+    def test_shutdown_cancels_is_answered_and_leaves_only_exit(self, wire: Wire, job: MakeJob) -> None:
+        wire.send("generate", job(steps=10_000), id=1)
+        wire.send("shutdown", id=2)
+        assert wire.answer(1)[0]["error"]["code"] == -32800
+        assert wire.answer(2)[0] == {"id": 2, "result": None}
+        wire.send("models/list", id=3)
+        assert wire.next()["error"]["code"] == -32600
+        wire.send("exit")
+        assert wire.ended() == 0
+
+    @pytest.mark.parametrize(("prompt", "code"), [("a hill", 0), ("deaf", 1)])
+    def test_the_end_of_the_requests_ends_the_worker_in_the_middle_of_a_job(self, wire: Wire, job: MakeJob, prompt: str, code: int) -> None:
+        wire.send("generate", job(prompt, steps=100_000), id=1)
+        wire.next()
+        assert wire.process.stdin
+        wire.process.stdin.close()
+        assert wire.ended() == code
+
+    def test_a_job_with_an_id_that_is_still_open_is_refused(self, wire: Wire, job: MakeJob) -> None:
+        wire.send("generate", job(steps=50), id=1)
+        wire.send("generate", job(), id=1)
+        assert wire.answer(1)[0]["error"]["code"] == -32600
+        assert "result" in wire.answer(1)[0]
+
+
+class TestClient:
+    """`WorkerClient` and `Worker` with a real process below them."""
+
+    def test_jobs_run_in_one_process_which_ends_with_the_client(self, interpreter: Path, job: MakeJob) -> None:
+        with WorkerClient(interpreter) as client:
+            news: list[dict[str, Any]] = []
+            result = client.run(job(), news.append)
+            pid = client.worker.pid
+            assert pid and read_frame(Path(result["frame"])).width == 64
+            assert [n["step"] for n in news if n["phase"] == "sampling"] == [1, 2, 3]
+            client.run(job(), news.append)
+            assert client.worker.pid == pid
+            assert client.worker.about["models"][0]["name"] == "standin"
+        assert not alive(pid)
+
+    def test_a_prompt_of_twelve_thousand_characters_arrives(self, interpreter: Path, job: MakeJob) -> None:
+        with WorkerClient(interpreter) as client:
+            result = client.run(job("many words " * 1100), lambda _: None)
+        assert "prompt is long" in result["warnings"][0]
+
+    @pytest.mark.parametrize(("prompt", "words"), [("full", "disk is full"), ("defect", "defect"), ("crash", "stopped unexpectedly")])
+    def test_a_job_that_fails_is_a_sentence_with_a_report_and_the_next_one_works(
+        self, interpreter: Path, job: MakeJob, prompt: str, words: str
+    ) -> None:
+        with WorkerClient(interpreter) as client:
+            with pytest.raises(WorkerError, match=words) as caught:
+                client.run(job(prompt), lambda _: None)
+            assert caught.value.detail
+            if prompt == "crash":
+                assert "the graphics driver has left the building" in caught.value.detail
+            assert client.run(job(), lambda _: None)["frame"]
+
+    def test_killing_the_worker_in_a_job_is_told_and_the_next_job_has_a_new_one(self, interpreter: Path, job: MakeJob) -> None:
+        with WorkerClient(interpreter) as client:
+            pids = []
+
+            def kill(news: dict[str, Any]) -> None:
+                if news["step"] == 3:
+                    pids.append(client.worker.pid)
+                    os.kill(pids[-1], KILL)
+
+            with pytest.raises(WorkerError, match="stopped unexpectedly"):
+                client.run(job(steps=10_000), kill)
+            assert client.run(job(), lambda _: None)["frame"] and client.worker.pid not in pids
+            os.kill(client.worker.pid or 0, KILL)  # and now while it is idle
+            assert client.run(job(), lambda _: None)["frame"]
+
+    @pytest.mark.parametrize("prompt", ["a hill", "deaf"])
+    def test_killing_the_client_leaves_no_orphan(self, interpreter: Path, job: MakeJob, prompt: str) -> None:
+        program = (
+            "import json, sys; from jointdit_blender.core.worker import WorkerClient\n"
+            "with WorkerClient(sys.argv[1]) as client:\n"
+            "    client.run(json.loads(sys.argv[2]), lambda news: print(client.worker.pid, flush=True))"
+        )
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        command = [sys.executable, "-c", program, str(interpreter), json.dumps(job(prompt, steps=100_000))]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as client:
+            assert client.stdout
+            pid = int(client.stdout.readline())
+            assert alive(pid)
+            client.kill()
+        assert until(lambda: not alive(pid), 6.0)
+
+    def test_leaving_python_stops_a_worker_that_nobody_closed(self, interpreter: Path, job: MakeJob) -> None:
+        program = (
+            "import json, sys; from jointdit_blender.core.worker import Worker\n"
+            "worker = Worker(sys.argv[1]); job = worker.submit(json.loads(sys.argv[2]))\n"
+            "while job.step < 2: worker.wait(0.1)\n"
+            "print(worker.pid)"
+        )
+        command = [sys.executable, "-c", program, str(interpreter), json.dumps(job(steps=100_000))]
+        done = subprocess.run(command, stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(ROOT)}, timeout=20, check=True)
+        assert not alive(int(done.stdout))
+
+    def test_a_time_limit_ends_the_job(self, interpreter: Path, job: MakeJob) -> None:
+        with WorkerClient(interpreter) as client:
+            with pytest.raises(WorkerError, match="not ready within 1 seconds"):
+                client.run(job(steps=100_000), lambda _: None, timeout=1.0)
+            assert client.run(job(), lambda _: None)["frame"]
+
+    def test_a_worker_that_falls_silent_is_stopped(self, interpreter: Path, job: MakeJob) -> None:
+        with WorkerClient(interpreter, Limits(silence=0.5)) as client, pytest.raises(WorkerError, match="no news for"):
+            client.run(job("deaf", steps=10_000), lambda _: None)
+
+    @pytest.mark.parametrize(
+        ("kind", "words"),
+        [
+            ("rubbish", "Welcome to the shell"),
+            ("binary", "does not answer as the image generator does"),
+            ("deaf", "did not answer within 1 seconds"),
+            ("bare", "does not have the package jointdit"),
+            ("dies", "ended before it was ready"),
+            ("old", "another protocol"),
+        ],
+    )
+    def test_a_program_that_is_not_the_worker_is_told_in_bounded_time(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, job: MakeJob, kind: str, words: str
+    ) -> None:
+        monkeypatch.setenv("MISFIT", kind)
+        monkeypatch.delenv("PYTHONPATH", raising=False)
+        interpreter = standin.write_interpreter(tmp_path, script=Path(misfits.__file__))
+        begun = time.monotonic()
+        with WorkerClient(interpreter, Limits(start=1.0 if kind == "deaf" else 20.0)) as client, pytest.raises(WorkerError, match=words) as caught:
+            client.run(job(), lambda _: None)
+        assert time.monotonic() - begun < 15.0 and str(caught.value).endswith(".")
+        if kind == "dies":
+            assert "libcudart" in caught.value.detail
+
+    def test_a_job_in_the_queue_survives_the_death_of_the_worker(self, interpreter: Path, job: MakeJob) -> None:
+        worker = Worker(interpreter)
+        try:
+            doomed, waiting, dropped = worker.submit(job("crash")), worker.submit(job()), worker.submit(job())
+            worker.cancel(dropped)
+            assert drive(worker, lambda: waiting.state.finished)
+            assert (doomed.state, waiting.state, dropped.state) == (State.FAILED, State.DONE, State.CANCELLED)
+        finally:
+            worker.stop()
+
+    def test_cancelling_keeps_the_process_if_it_listens(self, interpreter: Path, job: MakeJob) -> None:
+        worker = Worker(interpreter)
+        try:
+            running = worker.submit(job(steps=100_000))
+            assert drive(worker, lambda: running.step > 2)
+            pid = worker.pid
+            worker.cancel(running)
+            assert running.state is State.CANCELLING
+            assert drive(worker, lambda: running.state.finished, 1.0)
+            assert (running.state, running.message, worker.pid) == (State.CANCELLED, "", pid)
+        finally:
+            worker.stop()
+
+    def test_cancelling_ends_a_process_that_does_not_listen(self, interpreter: Path, job: MakeJob) -> None:
+        worker = Worker(interpreter, Limits(cancel=0.3))
+        try:
+            running = worker.submit(job("deaf", steps=100_000))
+            assert drive(worker, lambda: running.phase == "loading")
+            worker.cancel(running)
+            assert drive(worker, lambda: running.state.finished, 3.0)
+            assert (running.state, worker.pid) == (State.CANCELLED, None)
+        finally:
+            worker.stop()
+
+    def test_polling_never_blocks(self, interpreter: Path, job: MakeJob) -> None:
+        worker = Worker(interpreter)
+        try:
+            running = worker.submit(job(steps=300))
+            worker.poll()  # starts the process
+            longest = 0.0
+            while not running.state.finished:
+                begun = time.monotonic()
+                worker.poll()
+                longest = max(longest, time.monotonic() - begun)
+                time.sleep(0.01)
+            assert running.state is State.DONE and longest < 0.1
+        finally:
+            worker.stop()
+
+
+class TestFinding:
+    """Which Python becomes the backend's."""
+
+    def test_the_chosen_one_comes_before_the_variable(self, interpreter: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("JOINTDIT_PYTHON", str(interpreter))
+        assert find_interpreter(sys.executable) == Path(sys.executable)
+        assert find_interpreter(None) == find_interpreter("") == interpreter
+
+    def test_without_either_it_is_this_one_if_it_has_the_package(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("JOINTDIT_PYTHON", raising=False)
+        assert find_interpreter() == Path(sys.executable)
+        monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+        with pytest.raises(WorkerError, match=r"not set up.*pip install"):
+            find_interpreter()
+
+    def test_what_is_missing_is_told_in_a_sentence(self, tmp_path: Path, job: MakeJob) -> None:
+        text = tmp_path / "notes.txt"
+        text.write_text("not a program")
+        for chosen, words in ((tmp_path / "python9", "There is no Python at"), (tmp_path, "is a folder"), (text, "cannot be started")):
+            with WorkerClient(chosen) as client, pytest.raises(WorkerError, match=words):
+                client.run(job(), lambda _: None)
+
+
+class TestRealBackend:
+    """The whole way with torch: the client, the pipes, the pipeline, the frame folder. Slow only by torch's import."""
+
+    def test_a_small_random_pipeline_generates_is_cancelled_and_fails_in_sentences(self, tmp_path: Path) -> None:
+        pytest.importorskip("torch", reason="NOT TESTED: torch is not installed, so the real worker did not run")
+        from tiny import tiny_pipeline
+
+        model = str(tmp_path / "pipeline")
+        tiny_pipeline().save_pretrained(model)
+        job = {"task": "joint", "prompt": "a red cube", "output": str(tmp_path / "out"), "steps": 3, "seed": 1, "model": model}
+        news: list[dict[str, Any]] = []
+        with WorkerClient(sys.executable) as client:
+            frame = read_frame(Path(client.run(job, news.append, timeout=250)["frame"]))
+            assert (frame.prompt, frame.seed, frame.width) == ("a red cube", 1, 32)
+            assert [n["step"] for n in news if n["phase"] == "sampling"][-1] == 3
+            with pytest.raises(WorkerError, match="no model"):
+                client.run(job | {"model": "nobody"}, lambda _: None)
+            worker, pid = client.worker, client.worker.pid
+            running = worker.submit(job | {"steps": 1000})
+            assert drive(worker, lambda: running.phase == "sampling" and running.step > 1, 60.0)
+            worker.cancel(running)
+            assert drive(worker, lambda: running.state.finished, 10.0)
+            assert (running.state, worker.pid) == (State.CANCELLED, pid)
+            assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [frame.folder.name]
+
+    def test_the_embedded_model_generates(self, tmp_path: Path) -> None:
+        embedded = ROOT / "backend/jointdit/embedded/pipeline"
+        if not (embedded / "model_index.json").is_file():
+            pytest.skip(f"NOT TESTED: the embedded model is not at {embedded}, so it did not run in the worker")
+        job = {"task": "joint", "prompt": "a red house on a green hill", "output": str(tmp_path), "steps": 2, "seed": 1}
+        with WorkerClient(sys.executable) as client:
+            result = client.run(job, lambda _: None, timeout=250)
+            assert [model["name"] for model in client.worker.about["models"]] == ["embedded"]
+        assert read_frame(Path(result["frame"])).prompt == job["prompt"]

@@ -1,0 +1,141 @@
+# SPDX-FileCopyrightText: 2026 JointDiT for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A person's first minute, in a real window: the tab, the prompt, a click on Generate, the result, Ctrl-Z. Screenshots are kept.
+
+The worker is the stand-in; with JOINTDIT_WINDOW_BACKEND=real it is this Python's own jointdit with torch. The screenshots go to
+JOINTDIT_WINDOW_SHOTS, else to pytest's temporary folder. JOINTDIT_WINDOW_PATIENCE=5 waits longer on a busy machine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from engine import standin
+
+from . import chroot
+
+pytestmark = pytest.mark.timeout(1800)  # every wait below has a limit of its own
+DISPLAY = ":77"
+SLOW = float(os.environ.get("JOINTDIT_WINDOW_PATIENCE", "1"))
+"""How many times longer everything may take than on an idle machine with two cores."""
+REAL = os.environ.get("JOINTDIT_WINDOW_BACKEND") == "real"
+
+
+class Inside:
+    """Commands that run beside Blender, in its folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.shared = [chroot.REPOSITORY, *chroot.python_folders(), folder]
+        self.environment = {
+            "BLENDER_USER_RESOURCES": str(folder / "user"),
+            "PYTHONPATH": str(chroot.REPOSITORY / "backend"),
+            "JOINTDIT_PYTHON": sys.executable if REAL else str(standin.write_interpreter(folder)),
+            "LIBGL_ALWAYS_SOFTWARE": "1",
+            "DISPLAY": DISPLAY,
+        } | ({} if REAL else {"STANDIN_STEP_SECONDS": "0.5"})
+
+    def command(self, *arguments: str) -> list[str]:
+        return chroot.enter(list(arguments), self.shared, self.environment)
+
+    def run(self, *arguments: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(self.command(*arguments), capture_output=True, text=True, timeout=seconds * SLOW)
+
+
+@pytest.fixture(scope="module")
+def inside(tmp_path_factory: pytest.TempPathFactory) -> Inside:
+    """Blender with the extension installed from its zip and enabled."""
+    try:
+        chroot.provide()
+    except chroot.NoWindowError as reason:
+        pytest.skip(f"WINDOW NOT TESTED: {reason}")
+    folder = tmp_path_factory.mktemp("window")
+    build = [sys.executable, str(chroot.REPOSITORY / "tools/build_extension.py"), "--tool", str(chroot.extension_tool()), "--output", str(folder)]
+    archive = subprocess.run(build, capture_output=True, text=True, check=True).stdout.split()[-1]
+    inside = Inside(folder)
+    installed = inside.run("blender", "--command", "extension", "install-file", "-r", "user_default", "--enable", archive)
+    assert installed.returncode == 0, installed.stdout + installed.stderr
+    return inside
+
+
+@pytest.fixture(scope="module")
+def screen() -> Iterator[None]:
+    """A screen that nobody sees."""
+    server = subprocess.Popen(["Xvfb", DISPLAY, "-screen", "0", "1280x800x24", "-nolisten", "tcp"], stderr=subprocess.DEVNULL)
+    time.sleep(1.0)
+    assert server.poll() is None, f"Xvfb cannot have the display {DISPLAY}"
+    yield
+    server.terminate()
+    server.wait()
+
+
+def play(inside: Inside, patience: float) -> dict[str, Any]:
+    """Run inside.py in the window and take the photographs that it asks for."""
+    from PIL import ImageGrab
+
+    script = str(chroot.REPOSITORY / "tests/window/inside.py")
+    window = ["--enable-event-simulate", "--window-geometry", "0", "0", "1280", "800"]
+    talk = inside.folder / "talk"
+    talk.mkdir()
+    command = inside.command("blender", *window, "--python", script, "--", str(talk), "a lighthouse on a green hill at dusk", str(patience))
+    shots = Path(os.environ.get("JOINTDIT_WINDOW_SHOTS", inside.folder / "shots"))
+    shots.mkdir(parents=True, exist_ok=True)
+    with (inside.folder / "log.txt").open("w") as log:
+        blender = subprocess.Popen(command, stdout=log, stderr=log)
+        end = time.monotonic() + patience + 90 * SLOW
+        try:
+            while blender.poll() is None and time.monotonic() < end:
+                for wish in talk.glob("SHOT-*"):
+                    name = wish.name.removeprefix("SHOT-")
+                    wish.unlink()
+                    ImageGrab.grab(xdisplay=DISPLAY).save(talk / f"{name}.part", "PNG")
+                    shutil.copy(talk / f"{name}.part", shots / f"{name}.png")
+                    (talk / f"{name}.part").rename(talk / f"{name}.png")
+                time.sleep(0.05)
+        finally:
+            blender.kill()
+            blender.wait()
+    text = (inside.folder / "log.txt").read_text(errors="replace")
+    assert (talk / "facts.json").exists(), text[-3000:]
+    facts = json.loads((talk / "facts.json").read_text())
+    print(json.dumps(facts, indent=1), "\nscreenshots:", shots)
+    assert "error" not in facts, facts["error"] + text[-3000:]
+    assert "Traceback" not in text, text[-3000:]
+    return facts
+
+
+def test_a_click_on_generate_builds_a_relief_and_undo_takes_exactly_it(inside: Inside, screen: None) -> None:
+    facts = play(inside, (300.0 if REAL else 40.0) * SLOW)
+    assert facts["job"][0] == "done"
+    assert len(facts["objects"]) == 1
+    assert facts["generate_from_top"] < facts["sidebar"][1], "Generate is below the screen"
+    assert facts["view"] == "CAMERA"
+    assert facts["after_undo"] == [0, 0, "a lighthouse on a green hill at dusk"]
+    assert facts["after_redo"] == 1
+    assert facts["steps_seen"] >= 3
+    assert REAL or "stopped unexpectedly" in facts["failed"]
+    assert facts["longest_pause"] < 1.5 * SLOW, "the window stood still"
+
+
+def test_the_command_line_of_the_extension(inside: Inside) -> None:
+    helped = inside.run("blender", "--command", "jointdit", "scene", "--help")
+    assert helped.returncode == 0 and "usage" in helped.stdout.lower(), helped.stdout + helped.stderr
+
+
+def test_a_script_in_the_background_generates_and_waits(inside: Inside) -> None:
+    program = (
+        "import bpy; bpy.context.scene.jointdit.prompt = 'a hill'\n"
+        "assert bpy.ops.jointdit.generate() == {'FINISHED'}\n"
+        "print('built', len([o for o in bpy.data.objects if 'frame' in o]))"
+    )
+    done = inside.run("blender", "-b", "--python-exit-code", "3", "--python-expr", program, seconds=300)
+    assert done.returncode == 0 and "built 1" in done.stdout, done.stdout + done.stderr

@@ -1,0 +1,71 @@
+# SPDX-FileCopyrightText: 2026 JointDiT for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Build, validate and write dist/jointdit-VERSION.zip with Blender's own extension tool. Needs a Python that has the bpy wheel, or --tool.
+
+    python tools/build_extension.py [--tool path/to/blender_ext.py] [--output dist]
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = ("docs/protocol.md", "docs/frame.md", "LICENSE")
+
+
+def find_tool() -> Path:
+    """Blender's blender_ext.py in the bpy wheel of this Python. bpy itself is not imported."""
+    wheel = importlib.util.find_spec("bpy")
+    folders = [Path(place) for place in (wheel.submodule_search_locations or [])] if wheel else []
+    for folder in folders:
+        for tool in folder.glob("*/scripts/addons_core/bl_pkg/cli/blender_ext.py"):
+            return tool
+    raise SystemExit("This Python has no bpy wheel: install bpy, or name blender_ext.py with --tool.")
+
+
+def stage(folder: Path) -> None:
+    """Lay out the extension: the manifest beside the contents of jointdit_blender, and the documents that users need offline."""
+    shutil.copytree(ROOT / "jointdit_blender", folder, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+    shutil.copy2(ROOT / "blender_manifest.toml", folder)
+    for name in DOCUMENTS:
+        document = ROOT / name
+        if document.is_file():
+            (folder / name).parent.mkdir(exist_ok=True)
+            shutil.copy2(document, folder / name)
+
+
+def build(tool: Path, output: Path) -> Path:
+    """Returns the zip, built and validated; raises CalledProcessError."""
+    manifest = tomllib.loads((ROOT / "blender_manifest.toml").read_text(encoding="utf-8"))
+    output.mkdir(parents=True, exist_ok=True)
+    archive = output / f"{manifest['id']}-{manifest['version']}.zip"
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / manifest["id"]
+        stage(folder)
+        run = [sys.executable, str(tool)]
+        subprocess.run([*run, "build", "--source-dir", str(folder), "--output-filepath", str(archive)], check=True)
+    subprocess.run([*run, "validate", str(archive)], check=True)
+    return archive
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--tool", type=Path, help="path of Blender's blender_ext.py")
+    parser.add_argument("--output", type=Path, default=ROOT / "dist", help="folder of the zip")
+    arguments = parser.parse_args()
+    try:
+        print(build(arguments.tool or find_tool(), arguments.output))
+    except subprocess.CalledProcessError as error:
+        raise SystemExit(f"Blender's extension tool refused: exit code {error.returncode}.") from error
+
+
+if __name__ == "__main__":
+    main()
