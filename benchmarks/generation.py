@@ -1,0 +1,63 @@
+# SPDX-FileCopyrightText: 2026 JointDiT for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Seconds that the embedded model takes for a picture, and what the worker process adds to them: prints a table in Markdown.
+
+`python benchmarks/generation.py [--runs N] [--steps N]`
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from jointdit.jobs import Job, generate
+from jointdit.models import Models
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from jointdit_blender.core.worker import WorkerClient  # noqa: E402
+
+PROMPT = "a red house on a green hill"
+TARGET_GENERATION, TARGET_OVERHEAD = 10.0, 0.05
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=7)
+    parser.add_argument("--steps", type=int, default=20)
+    arguments = parser.parse_args()
+    direct, through = [], []
+    with tempfile.TemporaryDirectory() as folder, WorkerClient(sys.executable) as client:
+        models, output = Models(), Path(folder)
+        job = {"task": "joint", "prompt": PROMPT, "output": folder, "steps": arguments.steps, "model": "embedded", "seed": 1}
+
+        def direct_run() -> None:
+            generate(Job("joint", output, prompt=PROMPT, steps=arguments.steps, seed=1), models, lambda _: None)
+
+        def worker_run() -> None:
+            client.run(job, lambda _: None)
+
+        # Once each to load; then in turn, so that both see the same machine.
+        for work, times in [(direct_run, []), (worker_run, [])] + [(direct_run, direct), (worker_run, through)] * arguments.runs:
+            start = time.perf_counter()
+            work()
+            times.append(time.perf_counter() - start)
+    overhead = statistics.median(through) - statistics.median(direct)
+    print(f"\ntorch {torch.__version__}, {os.cpu_count()} cores, {arguments.steps} steps, median of {arguments.runs}\n")
+    print("| what | median s | least s | target s |\n|---|---|---|---|")
+    print(f"| embedded generation | {statistics.median(direct):.3f} | {min(direct):.3f} | {TARGET_GENERATION} |")
+    print(f"| the same through the worker | {statistics.median(through):.3f} | {min(through):.3f} | |")
+    print(f"| worker overhead | {overhead:.3f} | {min(through) - min(direct):.3f} | {TARGET_OVERHEAD} |")
+    print(f"\nThrough the worker takes {statistics.median(through) / statistics.median(direct):.2f} times as long as directly.")
+
+
+if __name__ == "__main__":
+    main()
