@@ -98,12 +98,17 @@ class Session:
         """Block until a run is closed: for background mode, where no timer runs."""
         while not run.closed:
             self.worker.wait(INTERVAL)
-            self._settle()
+            self._settle(patient=False)
 
     def cancel(self, job_id: int) -> None:
         """Stop a run."""
         for run in self.runs:
-            if run.job.id == job_id and not run.closed:
+            if run.job.id != job_id or run.closed:
+                continue
+            if run.job.state is State.DONE:
+                run.job.state = State.CANCELLED
+                run.job.message = f"The result was not placed; it is kept in {run.job.result['frame']}."
+            else:
                 self.worker.cancel(run.job)
         self._settle()
 
@@ -135,14 +140,14 @@ class Session:
                 if area.type == "VIEW_3D":
                     area.tag_redraw()
 
-    def _settle(self) -> None:
-        """Close what has ended; a result is built when Blender is ready for it."""
+    def _settle(self, *, patient: bool = True) -> None:
+        """Close what has ended; a result is built when Blender is ready for it, or at once if nobody could make it ready."""
         for run in self.runs:
             if run.closed or not run.job.state.finished:
                 continue
             if run.job.state is not State.DONE:
                 run.message, run.closed = run.job.message, True
-            elif not (obstacle := _obstacle(run.scene)):
+            elif not (obstacle := _obstacle(run.scene) if patient else ""):
                 _build(run)
                 break
             else:

@@ -9,6 +9,7 @@ import queue
 import subprocess
 import threading
 from collections import deque
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
@@ -19,6 +20,16 @@ LOG_LINES = 200
 LOG_LINE_LENGTH = 2000
 INBOX_SIZE = 1000
 """Messages that wait for the main thread. A worker that floods us waits at its pipe; memory does not grow."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long a process is waited for, in seconds. A model of many gigabytes on a slow disk is loaded without news, so `silence` is long."""
+
+    start: float = 180.0
+    silence: float = 900.0
+    cancel: float = 30.0
+    stop: float = 3.0
 
 
 class WorkerProcess:

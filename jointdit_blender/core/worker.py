@@ -8,30 +8,19 @@ import atexit
 import queue
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from . import rpc
 from .interpreter import ADVICE, WorkerError, find_interpreter
 from .jobs import Job, State
-from .process import WorkerProcess
+from .process import Limits, WorkerProcess
 
-__all__ = ("Job", "Limits", "State", "Worker", "WorkerError")
+__all__ = ("Job", "Limits", "State", "Worker", "WorkerClient", "WorkerError")
 
 PROTOCOL = 1
 VERSION = "0.1.0"
 INITIALIZE_ID = 0
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Seconds. A model of many gigabytes on a slow disk is loaded without news, so `silence` is long."""
-
-    start: float = 180.0
-    silence: float = 900.0
-    cancel: float = 30.0
-    stop: float = 3.0
 
 
 class Worker:

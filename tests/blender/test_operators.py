@@ -198,6 +198,24 @@ def test_in_edit_mode_the_result_waits() -> None:
     assert len(built()) == 1
 
 
+def test_a_result_that_waits_may_be_given_up_and_stays_on_disk() -> None:
+    bpy.ops.mesh.primitive_cube_add()
+    bpy.ops.object.mode_set(mode="EDIT")
+    run = session.current().start(bpy.context)
+    drive(lambda: "Object Mode" in rows()[0].message)
+    bpy.ops.jointdit.cancel(job=run.job.id)
+    assert (rows()[0].state, rows()[0].finished) == ("cancelled", True)
+    assert run.job.result["frame"] in rows()[0].message and Path(run.job.result["frame"]).is_dir() and not built()
+    bpy.ops.object.mode_set(mode="OBJECT")
+
+
+def test_a_script_in_edit_mode_does_not_wait_for_ever() -> None:
+    bpy.ops.mesh.primitive_cube_add()
+    bpy.ops.object.mode_set(mode="EDIT")
+    assert bpy.ops.jointdit.generate() == {"FINISHED"}
+    assert len(built()) == 1
+
+
 def test_a_damaged_result_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     run = session.current().start(bpy.context)
     while not run.job.state.finished:
