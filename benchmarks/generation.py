@@ -16,13 +16,12 @@ import time
 from pathlib import Path
 
 import torch
-
 from jointdit.jobs import Job, generate
 from jointdit.models import Models
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from jointdit_blender.core.worker import WorkerClient  # noqa: E402
+from jointdit_blender.core.worker import WorkerClient
 
 PROMPT = "a red house on a green hill"
 TARGET_GENERATION, TARGET_OVERHEAD = 10.0, 0.05

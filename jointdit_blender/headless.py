@@ -123,13 +123,14 @@ def _generated(arguments: argparse.Namespace, output: Path) -> str:
     _check_writable(output / "frame")
     with ProgressLine(sys.stderr) as progress, WorkerClient(arguments.python) as client:
         result = client.run(job, progress.show)
-    return result["frame"]
+    return str(result["frame"])
 
 
 def _imported(arguments: argparse.Namespace, output: Path) -> Frame:
     from .core.frame import NearFar, ScaleShift
     from .scene.imported import ImportOptions, import_frame
 
+    mapping: NearFar | ScaleShift
     if arguments.scale is not None:
         mapping = ScaleShift(arguments.scale, arguments.shift or 0.0)
     else:
@@ -177,10 +178,12 @@ def _write(out: Path, render: Path | None) -> None:
     work_render = render.with_name(f".{render.stem}.part.png") if render else None
     try:
         if work_render:
-            render_preview(bpy.context.scene, work_render)
+            scene = bpy.context.scene
+            assert scene is not None, "build_frame has built in it"
+            render_preview(scene, work_render)
         bpy.ops.wm.save_as_mainfile(filepath=str(work), check_existing=False, copy=True)
         work.replace(out)
-        if work_render:
+        if render and work_render:
             work_render.replace(render)
     except (OSError, RuntimeError) as error:
         raise HeadlessError(f"{out} cannot be saved: {' '.join(str(error).split())}") from error
@@ -292,7 +295,7 @@ def _run_as_script() -> int:
     folder = Path(__file__).resolve().parent
     sys.path.insert(0, str(folder.parent))
     headless = importlib.import_module(f"{folder.name}.headless")
-    return headless.command(sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else [])
+    return int(headless.command(sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []))
 
 
 if __name__ == "__main__":

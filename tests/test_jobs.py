@@ -12,14 +12,13 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
-from tiny import tiny_pipeline
-
 from jointdit import cli
 from jointdit.errors import CancelledError, CheckpointError, InputError, JointDiTError, OutputError
 from jointdit.jobs import Job, Progress, generate, working_size
 from jointdit.models import EMBEDDED, Models
 from jointdit.pictures import read_disparity, write_exr
+from PIL import Image
+from tiny import tiny_pipeline
 
 
 @pytest.fixture(scope="module")
@@ -118,9 +117,10 @@ GOOD = {"task": "joint", "output": "x", "prompt": "a"}
 @pytest.mark.parametrize(
     "change",
     [
-        {"task": "sideways"}, {"task": None}, {"output": None}, {"output": 3}, {"output": "a\0b"}, {"prompt": "   "}, {"prompt": 3}, {"width": 0}, {"width": 10**9},
-        {"height": 3.5}, {"steps": 0}, {"steps": True}, {"seed": -1}, {"seed": 2**64}, {"near": 5, "far": 5}, {"near": float("nan")}, {"far": float("inf")},
-        {"near": -1}, {"horizontal_angle": 180}, {"guidance": float("nan")}, {"task": "image_to_depth"}, {"task": "depth_to_image"}, {"colour": "red"}, {"preview": "yes"},
+        {"task": "sideways"}, {"task": None}, {"output": None}, {"output": 3}, {"output": "a\0b"}, {"prompt": "   "}, {"prompt": 3}, {"width": 0},
+        {"width": 10**9}, {"height": 3.5}, {"steps": 0}, {"steps": True}, {"seed": -1}, {"seed": 2**64}, {"near": 5, "far": 5}, {"near": float("nan")},
+        {"far": float("inf")}, {"near": -1}, {"horizontal_angle": 180}, {"guidance": float("nan")}, {"task": "image_to_depth"}, {"task": "depth_to_image"},
+        {"colour": "red"}, {"preview": "yes"},
     ],
 )  # fmt: skip
 def test_parameters_that_cannot_be_used_get_a_sentence(change: dict) -> None:

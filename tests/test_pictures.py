@@ -10,11 +10,10 @@ from pathlib import Path
 import numpy as np
 import OpenEXR
 import pytest
-from PIL import Image
-
 from jointdit.errors import InputError, OutputError
 from jointdit.frame import check_output, folder_name, write_frame
 from jointdit.pictures import checked_disparity, read_disparity, read_image, write_exr
+from PIL import Image
 
 RAMP = np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)
 

@@ -20,7 +20,7 @@ SHAPE_OF = {
     "pillar": "column", "pyramid": "pyramid", "house": "house", "cottage": "house", "hut": "house", "tree": "tree", "tower": "tower",
     "lighthouse": "lighthouse", "rock": "rock", "boulder": "rock", "table": "table", "bed": "bed",
 }  # fmt: skip
-COLOURS = "red green blue yellow orange purple white black pink brown grey gray".split()
+COLOURS = ["red", "green", "blue", "yellow", "orange", "purple", "white", "black", "pink", "brown", "grey", "gray"]
 THING = re.compile(rf"\b({'|'.join(COLOURS)})(?: and white)?(?: striped)?(?: autumn| castle| round)? ({'|'.join(SHAPE_OF)})\b")
 ROOF = re.compile(rf"\b({'|'.join(COLOURS)}) roof\b")
 

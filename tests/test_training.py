@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 JointDiT for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Training: the noise levels are the paper's, runs resume bit for bit, the joint stage moves nothing but the add-ons, the autoencoder starts at the best linear code."""
+"""Training: the noise levels are the paper's, runs resume bit for bit, the autoencoder starts at the best linear code."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
-
 from jointdit.autoencoder import PatchAutoencoder
 from jointdit.procedural import render
 from jointdit.training.flow import CLEAN_SHIFT, NOISY_SHIFT, add_noise, shifted_logit_normal, unbalanced_sigmas, velocity_loss
 from jointdit.training.loop import Schedule, train
 from jointdit.training.text import learn_tokenizer
+from torch import nn
 
 
 def generator(seed: int = 0) -> torch.Generator:

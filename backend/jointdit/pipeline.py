@@ -21,7 +21,8 @@ from PIL import Image
 from torch import Tensor
 
 # diffusers' loader finds our model classes only in modules that are imported already.
-from . import autoencoder, transformer  # noqa: F401
+from . import autoencoder as _autoencoder  # noqa: F401
+from . import transformer as _transformer  # noqa: F401
 from .errors import InputError
 from .latents import image_position_ids, pack, pad_to_multiple, scheduler_shift, unpack
 

@@ -227,7 +227,7 @@ class _Fields:
 
     def choice(self, name: str, choices: tuple[str, ...]) -> str:
         value = self.data.get(name)
-        if value not in choices:
+        if not isinstance(value, str) or value not in choices:
             raise FrameError(f"{self.where}: {name} must be one of {', '.join(choices)}, not {_show(value)}.")
         return value
 
@@ -239,9 +239,8 @@ class _Fields:
 
     def number(self, name: str, *, above: float | None = None, below: float | None = None, to: float | None = None) -> float:
         value = self.data.get(name)
-        usable = isinstance(value, (int, float)) and not isinstance(value, bool)
         # A JSON integer may be too large for a float.
-        if not usable or abs(value) > 1e30 or not math.isfinite(value):
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or abs(value) > 1e30 or not math.isfinite(value):
             raise FrameError(f"{self.where}: {name} must be a number, not {_show(value)}.")
         if above is not None and not value > above:
             raise FrameError(f"{self.where}: {name} must be above {above:g}, not {value:g}.")

@@ -20,8 +20,10 @@ SLOPE_ALLOWANCE = 1.15
 
 def inverse_depth(disparity: np.ndarray, mapping: NearFar | ScaleShift) -> np.ndarray:
     """1/Z in 1/metres, same shape. What is not finite, or not in front of infinity, is NaN: a hole."""
-    near_far = isinstance(mapping, NearFar)
-    inverse = disparity / mapping.near + (1.0 - disparity) / mapping.far if near_far else mapping.scale * disparity + mapping.shift
+    if isinstance(mapping, NearFar):
+        inverse = disparity / mapping.near + (1.0 - disparity) / mapping.far
+    else:
+        inverse = mapping.scale * disparity + mapping.shift
     return np.where(np.isfinite(inverse) & (inverse > 0.0), inverse, np.nan)
 
 
@@ -50,13 +52,13 @@ def rays(camera: Camera, width: int, height: int, distance: str) -> np.ndarray:
         up = 1.0 - 2.0 * v
         y = up * np.tan(half_vertical) if camera.projection == "cylindrical" else np.tan(up * half_vertical)
         direction = np.stack(np.broadcast_arrays(np.sin(longitude), y, -np.cos(longitude)), axis=-1)
-    return direction / _measure(direction, distance, camera.projection)[..., None]
+    return np.asarray(direction / _measure(direction, distance, camera.projection)[..., None])
 
 
 def points(disparity: np.ndarray, camera: Camera, distance: str, mapping: NearFar | ScaleShift) -> np.ndarray:
     """The point of every pixel, (height, width, 3) metres; NaN in holes."""
     height, width = disparity.shape
-    return rays(camera, width, height, distance) * depth(disparity, mapping)[..., None]
+    return np.asarray(rays(camera, width, height, distance) * depth(disparity, mapping)[..., None])
 
 
 def tear_reach(pixels: int) -> int:
@@ -80,7 +82,7 @@ def torn_edges(inverse: np.ndarray, threshold: float, *, wraps: bool = False) ->
 def torn_faces(inverse: np.ndarray, threshold: float) -> np.ndarray:
     """Which quads between four pixels are left out, (height - 1, width - 1): those with a torn edge."""
     horizontal, vertical = torn_edges(inverse, threshold)
-    return horizontal[:-1] | horizontal[1:] | vertical[:, :-1] | vertical[:, 1:]
+    return np.asarray(horizontal[:-1] | horizontal[1:] | vertical[:, :-1] | vertical[:, 1:])
 
 
 def _torn_along_rows(inverse: np.ndarray, threshold: float, wraps: bool) -> np.ndarray:
@@ -91,7 +93,7 @@ def _torn_along_rows(inverse: np.ndarray, threshold: float, wraps: bool) -> np.n
     slope = np.where(np.isfinite(slope), slope, 0.0)
     left, right = inverse[:, :-1], inverse[:, 1:]
     allowed = threshold * np.minimum(left, right) + (slope[:, :-1] + slope[:, 1:]) / 2.0
-    return ~(np.abs(right - left) <= allowed)
+    return np.asarray(~(np.abs(right - left) <= allowed))
 
 
 def _vertical_angle(camera: Camera) -> float:
@@ -102,9 +104,9 @@ def _vertical_angle(camera: Camera) -> float:
 
 def _measure(direction: np.ndarray, distance: str, projection: str) -> np.ndarray:
     if distance == "radial":
-        return np.linalg.norm(direction, axis=-1)
+        return np.asarray(np.linalg.norm(direction, axis=-1))
     if distance == "horizontal":
-        return np.hypot(direction[..., 0], direction[..., 2])
+        return np.asarray(np.hypot(direction[..., 0], direction[..., 2]))
     if projection != "perspective":
         raise ValueError("planar distance has no meaning for a panorama")
     return -direction[..., 2]

@@ -8,6 +8,7 @@ import math
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar, cast
 
 import bpy
 import numpy as np
@@ -23,6 +24,8 @@ MODIFIER_NAME = "JointDiT Frame"
 GEOMETRIES = ("mesh", "points")
 # Beyond this the sky counts as a hole: float32 positions mean nothing there.
 FARTHEST = 1e5
+
+Block = TypeVar("Block", bound=bpy.types.ID)
 
 
 class BuildError(Exception):
@@ -85,6 +88,8 @@ def build_frame(context: bpy.types.Context, frame: Frame, options: BuildOptions 
     options = options or BuildOptions()
     _check(options, frame)
     scene = context.scene
+    if scene is None:
+        raise BuildError("There is no scene to build in; open or add one.")
     with ExitStack() as undo:
         image = _load(frame.image, frame, undo)
         disparity = _load(frame.disparity, frame, undo)
@@ -101,7 +106,7 @@ def build_frame(context: bpy.types.Context, frame: Frame, options: BuildOptions 
         mesh = _keep(bpy.data.meshes.new(name), undo)
         relief = _keep(bpy.data.objects.new(name, mesh), undo)
         camera = frame_camera(f"{name} Camera", frame)
-        _keep(camera.data, undo)
+        _keep(cast(bpy.types.Camera, camera.data), undo)
         _keep(camera, undo)
 
         groups = set(bpy.data.node_groups)
@@ -209,7 +214,7 @@ def _load(path: Path, frame: Frame, undo: ExitStack) -> bpy.types.Image:
     return image
 
 
-def _keep(block: bpy.types.ID, undo: ExitStack):
+def _keep(block: Block, undo: ExitStack) -> Block:
     """Remember to remove a new data-block if the build fails."""
     undo.callback(bpy.data.batch_remove, [block])
     return block
@@ -230,7 +235,8 @@ def _describe(relief: bpy.types.Object, frame: Frame) -> None:
 def _measure(context: bpy.types.Context, relief: bpy.types.Object, frame: Frame, options: BuildOptions) -> tuple[int, float]:
     """Vertices or points of the evaluated frame, and the share of faces that was torn."""
     evaluated = relief.evaluated_get(context.evaluated_depsgraph_get())
-    geometry = evaluated.evaluated_geometry()
+    # The stubs know neither that it returns something nor the class of it.
+    geometry: Any = evaluated.evaluated_geometry()  # type: ignore[func-returns-value]
     if options.geometry == "points":
         return (len(geometry.pointcloud.points) if geometry.pointcloud else 0), 0.0
     if geometry.mesh is None:

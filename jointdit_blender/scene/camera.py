@@ -67,12 +67,13 @@ def look_through(scene: bpy.types.Scene, camera: bpy.types.Object, frame: Frame)
     render.pixel_aspect_x = render.pixel_aspect_y = 1.0
     if frame.camera.projection != "perspective":
         # Only Cycles has panoramic cameras.
-        scene.render.engine = "CYCLES"
+        scene.render.engine = "CYCLES"  # type: ignore[assignment]  # the stubs know only the built-in engine
 
 
 def _make_panoramic(data: bpy.types.Camera, frame: Frame) -> None:
     data.type = "PANO"
     half = math.radians(frame.camera.horizontal_angle) / 2.0
+    assert frame.camera.vertical_angle is not None, "reading a frame has checked that a panorama has both angles"
     half_vertical = math.radians(frame.camera.vertical_angle) / 2.0
     if frame.camera.projection == "equirectangular":
         data.panorama_type = "EQUIRECTANGULAR"

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, cast
 
 import bpy
 
@@ -68,7 +69,7 @@ class Field:
     def reciprocal(self) -> Field:
         """1 divided by this."""
         node = self.graph.node("ShaderNodeMath", operation="DIVIDE")
-        node.inputs[0].default_value = 1.0
+        self.graph.connect(1.0, node.inputs[0])
         self.graph.connect(self, node.inputs[1])
         return Field(self.graph, node.outputs[0])
 
@@ -127,7 +128,8 @@ class Graph:
         if isinstance(value, Field):
             self.tree.links.new(value.socket, socket)
         else:
-            socket.default_value = value
+            # Only the classes of the single types of sockets have a value.
+            cast(Any, socket).default_value = value
 
     def call(self, kind: str, inputs: dict[str, Any], output: str | int = 0, **properties: Any) -> Field:
         """Add a node, feed its visible inputs by name, and return one of its outputs."""
@@ -157,12 +159,14 @@ class Graph:
 
     def arrange(self, width: float = 190.0, height: float = 190.0) -> None:
         """Lay the nodes out in columns, left to right in the order of computation."""
+        # A link has both its ends, whatever the stubs say.
+        links = [(cast(bpy.types.Node, link.from_node), cast(bpy.types.Node, link.to_node)) for link in self.tree.links]
         depth = dict.fromkeys(self.tree.nodes, 0)
         for _ in self.tree.nodes:
             changed = False
-            for link in self.tree.links:
-                if depth[link.to_node] <= depth[link.from_node]:
-                    depth[link.to_node] = depth[link.from_node] + 1
+            for start, end in links:
+                if depth[end] <= depth[start]:
+                    depth[end] = depth[start] + 1
                     changed = True
             if not changed:
                 break
@@ -173,7 +177,7 @@ class Graph:
             node.location = (column * width, -row * height)
 
 
-def _enabled(sockets: Any, name: str) -> bpy.types.NodeSocket:
+def _enabled(sockets: Iterable[bpy.types.NodeSocket], name: str) -> bpy.types.NodeSocket:
     """The visible socket of this name: 4.5 keeps hidden ones of other types under the same name."""
     for socket in sockets:
         if socket.name == name and socket.enabled:

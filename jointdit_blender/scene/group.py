@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any, cast
 
 import bpy
 
@@ -69,7 +70,7 @@ def frame_group(camera: Camera, distance: str) -> bpy.types.GeometryNodeTree:
     for group in bpy.data.node_groups:
         if group.library is None and group.name.startswith(name) and group.get(VERSION_KEY) == GROUP_VERSION:
             return group
-    group = bpy.data.node_groups.new(name, "GeometryNodeTree")
+    group = cast(bpy.types.GeometryNodeTree, bpy.data.node_groups.new(name, "GeometryNodeTree"))
     group[VERSION_KEY] = GROUP_VERSION
     group.is_modifier = True
     _declare(group)
@@ -269,7 +270,7 @@ class _Writer:
     def _captured(self, geometry: Field, value: Field) -> tuple[Field, Field]:
         """Compute a value of the vertices once, and keep it with them."""
         node = self.graph.node("GeometryNodeCaptureAttribute", domain="POINT")
-        node.capture_items.new("FLOAT", "Captured")
+        cast(Any, node).capture_items.new("FLOAT", "Captured")
         self.graph.connect(geometry, node.inputs["Geometry"])
         self.graph.connect(value, node.inputs["Captured"])
         return Field(self.graph, node.outputs["Geometry"]), Field(self.graph, node.outputs["Captured"])

@@ -110,7 +110,7 @@ def _read_npy(path: Path) -> np.ndarray:
         raise FrameError(f"{path.name} must hold one number a pixel (height x width), not {values.dtype} of shape {values.shape}.")
     # Beyond float32 a number is a hole.
     with np.errstate(over="ignore"):
-        return values.astype(np.float32)
+        return np.asarray(values, dtype=np.float32)
 
 
 def _spanning(values: np.ndarray) -> tuple[np.ndarray, list[str]]:

@@ -15,14 +15,16 @@ def frame_material(name: str, image: bpy.types.Image) -> bpy.types.Material:
     material = bpy.data.materials.new(name)
     if bpy.app.version < (5, 0, 0):
         material.use_nodes = True
-    material.node_tree.nodes.clear()
-    graph = Graph(material.node_tree)
+    tree = material.node_tree
+    assert tree is not None, "a material that uses nodes has a tree"
+    tree.nodes.clear()
+    graph = Graph(tree)
     uv = graph.call("ShaderNodeAttribute", {}, "Vector", attribute_type="GEOMETRY", attribute_name=UV_NAME)
     color = graph.call("ShaderNodeTexImage", {"Vector": uv}, "Color", image=image, interpolation="Linear", extension="EXTEND")
     emission = graph.call("ShaderNodeEmission", {"Color": color, "Strength": 1.0})
     output = graph.node("ShaderNodeOutputMaterial")
     graph.connect(emission, output.inputs["Surface"])
     # What Solid shading with texture colors shows, and what an exporter looks for.
-    material.node_tree.nodes.active = color.socket.node
+    tree.nodes.active = color.socket.node
     graph.arrange(width=320.0)
     return material

@@ -13,7 +13,7 @@ def identifier(modifier: bpy.types.NodesModifier, name: str) -> str:
     """The identifier of the input that is called `name`; raises KeyError when there is none."""
     for item in modifier.node_group.interface.items_tree:
         if item.item_type == "SOCKET" and item.in_out == "INPUT" and item.name == name:
-            return item.identifier
+            return str(item.identifier)
     raise KeyError(name)
 
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, cast
 
 import bpy
 import numpy as np
@@ -19,7 +20,7 @@ def load_picture(path: Path) -> bpy.types.Image:
     except RuntimeError as error:
         raise FrameError(f"{path} cannot be read; check that the file may be opened.") from error
     # Blender reads the file only now, and tells of damage by an image without pixels.
-    if min(image.size) < 1 or not len(image.pixels):
+    if min(image.size) < 1 or not len(_values(image)):
         bpy.data.images.remove(image)
         raise FrameError(f"{path} cannot be read as a picture; the file is damaged or of a kind that Blender does not know.")
     return image
@@ -29,8 +30,13 @@ def read_pixels(image: bpy.types.Image) -> np.ndarray:
     """The first channel of a loaded picture, (height, width) float32, row 0 at the top."""
     width, height = image.size
     pixels = np.empty(width * height * image.channels, dtype=np.float32)
-    image.pixels.foreach_get(pixels)
+    _values(image).foreach_get(pixels)
     return pixels.reshape(height, width, image.channels)[::-1, :, 0]
+
+
+def _values(image: bpy.types.Image) -> Any:
+    """All numbers of a picture; the stubs take the array for one number."""
+    return cast(Any, image.pixels)
 
 
 def picture_size(path: Path) -> tuple[int, int]:

@@ -167,7 +167,7 @@ def outdoor_words(rng: Random, about: dict[str, Any], subject: str) -> list[list
         mountains = rng.choice(MOUNTAINS_ARE[about["mountains"]])
         far = rng.choice((f"in front of {mountains}", f"with {mountains} behind", f"and {mountains} in the background"))
     elif about["relief"] == "hills":
-        hills = rng.choice(HILLS_ARE[about["ground"]][:1] + ("hills",))
+        hills = rng.choice((*HILLS_ARE[about["ground"]][:1], "hills"))
         far = rng.choice((f"in front of {hills}", f"with {hills} behind"))
     keep_place, keep_sky, keep_far = rng.random() < 0.75, rng.random() < 0.62, rng.random() < 0.6
     if far and keep_far:
@@ -186,7 +186,7 @@ def caption(scene: Scene) -> str:
         wordings = landscape_words(rng, about)
     else:
         words = {"objects": outdoor_words, "room": room_words, "studio": studio_words}[scene.kind]
-        wordings = words(rng, about, subject) + [[short], [thing_words(rng, things[0], bare)]]
+        wordings = [*words(rng, about, subject), [short], [thing_words(rng, things[0], bare)]]
     prefix = rng.choice(PREFIXES) if rng.random() < 0.22 else ""
     for parts in wordings:
         text = " ".join(part for part in (prefix, *parts) if part)

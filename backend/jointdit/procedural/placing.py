@@ -97,7 +97,7 @@ def place(
         foot = math.tan(math.atan2(scene.camera_height, nearest) + scene.pitch)
         mine = span(shape, spot)
         top = math.tan(math.atan2(height - scene.camera_height, z) - scene.pitch)
-        if foot < HALF * (1 - MARGIN) and top < HALF * (1 - MARGIN) and -ROOMY < mine[0] and mine[1] < ROOMY and apart(mine, taken):
+        if foot < HALF * (1 - MARGIN) and top < HALF * (1 - MARGIN) and mine[0] > -ROOMY and mine[1] < ROOMY and apart(mine, taken):
             return spot
     return None
 

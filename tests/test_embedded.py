@@ -1,0 +1,132 @@
+# SPDX-FileCopyrightText: 2026 JointDiT for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The embedded model as it is shipped: its pictures follow the prompt, its disparity follows its pictures, nothing about it needs a network.
+
+Everything is measured in pixels, by colour and by the exact disparity of held-out scenes; no learned judge is involved.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from jointdit.models import EMBEDDED, Models
+from jointdit.pipeline import JointDiTPipeline
+from jointdit.procedural import render
+from jointdit.training.data import HELD_OUT
+
+pytestmark = pytest.mark.skipif(not EMBEDDED.is_dir(), reason="The embedded model is not in this checkout.")
+SEEDS = range(4)
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> JointDiTPipeline:
+    models = Models()
+    return models.pipeline(models.find("embedded"))
+
+
+def generators(count: int) -> list[torch.Generator]:
+    return [torch.Generator().manual_seed(seed) for seed in range(count)]
+
+
+@cache
+def images(prompt: str) -> np.ndarray:
+    """(seeds, H, W, 3) in [0, 1]."""
+    models = Models()
+    pipe = models.pipeline(models.find("embedded"))
+    return pipe([prompt] * len(SEEDS), generator=generators(len(SEEDS)), output_type="np").images
+
+
+def share(pictures: np.ndarray, colour: str) -> float:
+    """Share of the pixels that plainly have a colour."""
+    r, g, b = np.moveaxis(pictures, -1, 0)
+    plain = {
+        "red": (r > 0.3) & (r > 1.8 * g) & (r > 1.8 * b),
+        "green": (g > 0.2) & (g > 1.25 * r) & (g > 1.25 * b),
+        "blue": (b > 0.25) & (b > 1.3 * r) & (b > 1.15 * g),
+        "yellow": (r > 0.4) & (g > 0.35) & (b < 0.6 * g) & (r < 1.6 * g),
+        "purple": (r > 0.2) & (b > 0.2) & (g < 0.75 * r) & (g < 0.6 * b),
+    }
+    return float(plain[colour].mean())
+
+
+@pytest.mark.parametrize("colour", ["red", "green", "blue", "yellow", "purple"])
+def test_colours_of_solids_follow_the_prompt(colour: str) -> None:
+    """The colour asked for covers more of the picture than it does when each other colour is asked for."""
+    asked = share(images(f"a {colour} cube"), colour)
+    others = [share(images(f"a {other} cube"), colour) for other in ("red", "green", "blue", "yellow", "purple") if other != colour]
+    assert asked > 0.03 and asked > 2 * max(others)
+
+
+def test_grounds_and_skies_follow_the_prompt() -> None:
+    def lower(prompt: str) -> np.ndarray:
+        return images(prompt)[:, 88:].mean(axis=(0, 1, 2))
+
+    def upper(prompt: str) -> np.ndarray:
+        return images(prompt)[:, :40].mean(axis=(0, 1, 2))
+
+    meadow, desert, snow = (lower(f"{ground} under a clear blue sky") for ground in ("a green meadow", "a sandy desert", "a snowy plain"))
+    assert meadow[1] > 1.2 * meadow[0] and meadow[1] > 1.2 * meadow[2]
+    assert desert[0] > desert[1] > 1.2 * desert[2]
+    assert snow.min() > 0.6
+    clear, night, sunset = upper("a green meadow under a clear blue sky"), upper("a green meadow at night"), upper("a green meadow at sunset")
+    assert clear[2] > 1.15 * clear[0]
+    assert night.mean() < 0.4 * clear.mean()
+    assert sunset[0] > sunset[2] > night.mean()
+
+
+def test_sides_follow_the_prompt() -> None:
+    left, right = images("a red ball on the left"), images("a red ball on the right")
+    middle = left.shape[2] // 2
+    assert share(left[:, :, :middle], "red") > 2 * share(left[:, :, middle:], "red")
+    assert share(right[:, :, middle:], "red") > 2 * share(right[:, :, :middle], "red")
+
+
+def aligned_error(estimate: np.ndarray, truth: np.ndarray) -> float:
+    """Root mean square of truth minus the best scale and shift of the estimate, over the deviation of the truth: 0 perfect, 1 useless."""
+    a = np.stack([estimate.ravel(), np.ones(estimate.size)], axis=1).astype(np.float64)
+    b = truth.ravel().astype(np.float64)
+    return float((b - a @ np.linalg.lstsq(a, b, rcond=None)[0]).std() / b.std())
+
+
+def test_depth_of_unseen_pictures(pipeline: JointDiTPipeline) -> None:
+    scenes = render(range(HELD_OUT, HELD_OUT + 16), 128)
+    estimate = pipeline(image=scenes.image, generator=generators(16), output_type="np").disparity
+    errors = [aligned_error(e, t) for e, t in zip(estimate, scenes.disparity[:, 0].numpy(), strict=True)]
+    swapped = [aligned_error(e, t) for e, t in zip(np.roll(estimate, 1, axis=0), scenes.disparity[:, 0].numpy(), strict=True)]
+    assert np.median(errors) < 0.25
+    assert np.median(errors) < 0.7 * np.median(swapped)  # it is this picture's depth, not a common floor
+
+
+def test_joint_disparity_belongs_to_its_picture(pipeline: JointDiTPipeline) -> None:
+    """The disparity made with a picture agrees with the disparity estimated from that picture afterwards."""
+    prompts = ["a red cube", "a house on a green meadow", "a blue ball on the left", "a tower in the desert"] * 2
+    made = pipeline(prompts, generator=generators(8), output_type="np")
+    again = pipeline(image=torch.from_numpy(made.images).movedim(-1, 1), generator=generators(8), output_type="np").disparity
+    assert np.median([aligned_error(a, b) for a, b in zip(again, made.disparity, strict=True)]) < 0.25
+
+
+def test_an_image_follows_its_disparity(pipeline: JointDiTPipeline) -> None:
+    scenes = render(range(HELD_OUT + 100, HELD_OUT + 112), 128)
+    truth = scenes.disparity[:, 0]
+    painted = pipeline(scenes.captions, disparity=truth, generator=generators(12), output_type="pt").images
+    again = pipeline(image=painted, generator=generators(12), output_type="np").disparity
+    assert np.median([aligned_error(a, b) for a, b in zip(again, truth.numpy(), strict=True)]) < 0.3
+
+
+def test_same_seed_same_picture_other_seed_another(pipeline: JointDiTPipeline) -> None:
+    one, same, other = (pipeline("a red house on a green hill", generator=torch.Generator().manual_seed(s), output_type="np") for s in (1, 1, 2))
+    assert np.array_equal(one.images, same.images) and np.array_equal(one.disparity, same.disparity)
+    assert np.abs(one.images - other.images).mean() > 0.02
+
+
+def test_it_is_small_and_says_what_it_is() -> None:
+    files = [path for path in EMBEDDED.parent.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 48 * 2**20
+    card = (EMBEDDED.parent / "README.md").read_text(encoding="utf-8")
+    for word in ("FLUX.1-dev", "128 x 128", "jointdit train", "GPL-3.0-or-later", "held-out"):
+        assert word in card
+    about = Models().describe()[0]
+    assert about["name"] == "embedded" and about["native_width"] == 128 and "FLUX" in about["note"]
