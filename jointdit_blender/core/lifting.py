@@ -20,10 +20,7 @@ SLOPE_ALLOWANCE = 1.15
 
 def inverse_depth(disparity: np.ndarray, mapping: NearFar | ScaleShift) -> np.ndarray:
     """1/Z in 1/metres, same shape. What is not finite, or not in front of infinity, is NaN: a hole."""
-    if isinstance(mapping, NearFar):
-        inverse = disparity / mapping.near + (1.0 - disparity) / mapping.far
-    else:
-        inverse = mapping.scale * disparity + mapping.shift
+    inverse = _mapped(disparity, mapping)
     return np.where(np.isfinite(inverse) & (inverse > 0.0), inverse, np.nan)
 
 
@@ -83,6 +80,12 @@ def torn_faces(inverse: np.ndarray, threshold: float) -> np.ndarray:
     """Which quads between four pixels are left out, (height - 1, width - 1): those with a torn edge."""
     horizontal, vertical = torn_edges(inverse, threshold)
     return np.asarray(horizontal[:-1] | horizontal[1:] | vertical[:, :-1] | vertical[:, 1:])
+
+
+def _mapped(disparity: np.ndarray, mapping: NearFar | ScaleShift) -> np.ndarray:
+    if isinstance(mapping, NearFar):
+        return np.asarray(disparity / mapping.near + (1.0 - disparity) / mapping.far)
+    return np.asarray(mapping.scale * disparity + mapping.shift)
 
 
 def _torn_along_rows(inverse: np.ndarray, threshold: float, wraps: bool) -> np.ndarray:

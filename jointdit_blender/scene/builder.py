@@ -113,7 +113,7 @@ def build_frame(context: bpy.types.Context, frame: Frame, options: BuildOptions 
         group = frame_group(frame.camera, frame.distance)
         if group not in groups:
             _keep(group, undo)
-        modifier = relief.modifiers.new(MODIFIER_NAME, "NODES")
+        modifier = cast(bpy.types.NodesModifier, relief.modifiers.new(MODIFIER_NAME, "NODES"))
         modifier.node_group = group
         angle = options.horizontal_angle or frame.camera.horizontal_angle
         values = {

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import bpy
 
@@ -270,7 +270,7 @@ class _Writer:
     def _captured(self, geometry: Field, value: Field) -> tuple[Field, Field]:
         """Compute a value of the vertices once, and keep it with them."""
         node = self.graph.node("GeometryNodeCaptureAttribute", domain="POINT")
-        cast(Any, node).capture_items.new("FLOAT", "Captured")
+        cast(bpy.types.GeometryNodeCaptureAttribute, node).capture_items.new("FLOAT", "Captured")
         self.graph.connect(geometry, node.inputs["Geometry"])
         self.graph.connect(value, node.inputs["Captured"])
         return Field(self.graph, node.outputs["Geometry"]), Field(self.graph, node.outputs["Captured"])

@@ -67,10 +67,14 @@ def _render_chunk(first: int, count: int, size: int, batch: int = 32) -> tuple[o
 
 
 @torch.no_grad()
-def encode(vae: ModelMixin, pictures: Pictures, batch: int = 64) -> Latents:
-    """Latents of all pictures, shifted and scaled as the pipeline does."""
+def encode(vae: ModelMixin, pictures: Pictures, cache: Path, batch: int = 64) -> Latents:
+    """Latents of all pictures, shifted and scaled as the pipeline does; kept in the file `cache`, which belongs to this autoencoder."""
+    if cache.is_file():
+        return Latents(**torch.load(cache, weights_only=True))
     rgb, depth = [], []
     for start in tqdm(range(0, len(pictures.image), batch), desc="latents"):
         for latents, picture in zip((rgb, depth), pictures.as_float(slice(start, start + batch)), strict=True):
             latents.append(((vae.encode(2 * picture - 1).latent_dist.mode() - vae.config.shift_factor) * vae.config.scaling_factor).half())
-    return Latents(torch.cat(rgb), torch.cat(depth), pictures.captions)
+    latents = Latents(torch.cat(rgb), torch.cat(depth), pictures.captions)
+    torch.save(vars(latents), cache)
+    return latents

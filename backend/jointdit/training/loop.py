@@ -63,7 +63,7 @@ def train(
     checkpoint: Path,
     seed: int = 0,
     minutes: float | None = None,
-    every_minutes: float = 3.0,
+    every_minutes: float = 5.0,
     on_checkpoint: Callable[[int], None] | None = None,
 ) -> bool:
     """Minimise `loss(step, generator)` over the named parameters.

@@ -65,10 +65,12 @@ def run(recipe: Recipe, folder: Path, stage: str, minutes: float | None = None) 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "recipe.json").write_text(json.dumps(asdict(recipe) | {"machine": platform.processor(), "torch": torch.__version__}, indent=1))
     pictures = render_pictures(recipe.scenes, recipe.size, folder / f"pictures-{recipe.scenes}.pt")
+    cache = folder / f"latents-{recipe.scenes}.pt"
     if stage == "autoencoder":
+        cache.unlink(missing_ok=True)
         return train_autoencoder(folder, pictures, recipe.autoencoder, minutes)
     vae = PatchAutoencoder.from_pretrained(folder / "vae").eval()
-    latents = encode(vae, pictures)
+    latents = encode(vae, pictures, cache)
     if stage == "base":
         return _base(recipe, folder, vae, latents, minutes)
     return _joint(recipe, folder, vae, latents, minutes)
@@ -84,7 +86,7 @@ def _base(recipe: Recipe, folder: Path, vae: PatchAutoencoder, latents: Latents,
 
     def look(step: int) -> None:
         joint = JointDiTTransformer2DModel.from_flux(base, lora_rank=1, vector_lora_ranks=(1, 1), text_lora_rank=1)
-        sheet(assemble(recipe, vae, text, joint), folder / f"base-{step:06d}.png")
+        sheet(assemble(recipe, vae, text, joint), folder / f"base-{step:06d}.png", joint_only=True)
 
     done = train_base(base, text, latents, recipe.base, folder / "base.pt", minutes, look)
     look(recipe.base.steps if done else -1)
@@ -139,18 +141,29 @@ def export(pipeline: JointDiTPipeline, folder: Path) -> None:
     pipeline.to(torch.float32)
 
 
-def sheet(pipeline: JointDiTPipeline, path: Path) -> None:
-    """A picture to look at: prompts -> images and disparities; under them held-out scenes, their estimated disparity, and images for their disparity."""
+def sheet(pipeline: JointDiTPipeline, path: Path, joint_only: bool = False) -> None:
+    """A picture to look at: prompts -> images and disparities; under them held-out scenes, their estimated disparity, and images for their disparity.
+
+    `joint_only` leaves out what a base without trained add-ons cannot do.
+    """
     size = pipeline.config.native_size
     training = pipeline.transformer.training
     pipeline.transformer.eval()
     generators = [torch.Generator().manual_seed(i) for i in range(len(SHEET_PROMPTS))]
     joint = pipeline(prompt=list(SHEET_PROMPTS), generator=generators, output_type="pt")
+    rows = [joint.images, joint.disparity[:, None].expand(-1, 3, -1, -1)]
+    if not joint_only:
+        rows += _conditional_rows(pipeline, generators)
+    picture = torch.stack(rows).permute(0, 3, 1, 4, 2).reshape(len(rows) * size, -1, 3)
+    Image.fromarray((255 * picture.clamp(0, 1)).round().byte().numpy().astype(np.uint8)).save(path)
+    pipeline.transformer.train(training)
+
+
+def _conditional_rows(pipeline: JointDiTPipeline, generators: list[torch.Generator]) -> list[torch.Tensor]:
+    """Held-out scenes, their exact and their estimated disparity, and an image for the exact one: each (N, 3, H, W)."""
+    size = pipeline.config.native_size
     scenes = render(range(HELD_OUT, HELD_OUT + len(SHEET_PROMPTS)), size)
     depth = pipeline(image=scenes.image, generator=generators, output_type="pt")
     image = pipeline(prompt=scenes.captions, disparity=scenes.disparity[:, 0], generator=generators, output_type="pt")
-    grey = [x[:, None].expand(-1, 3, -1, -1) for x in (joint.disparity, scenes.disparity[:, 0], depth.disparity)]
-    rows = torch.stack([joint.images, grey[0], scenes.image, grey[1], grey[2], image.images])
-    picture = rows.permute(0, 3, 1, 4, 2).reshape(len(rows) * size, -1, 3)
-    Image.fromarray((255 * picture.clamp(0, 1)).round().byte().numpy().astype(np.uint8)).save(path)
-    pipeline.transformer.train(training)
+    grey = [x[:, None].expand(-1, 3, -1, -1) for x in (scenes.disparity[:, 0], depth.disparity)]
+    return [scenes.image, *grey, image.images]
