@@ -139,7 +139,7 @@ def doctor_command() -> None:
 
 
 @main.command("train")
-@click.argument("stage", type=click.Choice(["autoencoder", "base", "joint"]))
+@click.argument("stage", type=click.Choice(["autoencoder", "text", "base", "joint"]))
 @click.option("--folder", type=FOLDER, default=Path("runs/embedded"), show_default=True, help="Where checkpoints and results go.")
 @click.option("--minutes", type=float, help="Stop after so many minutes; run the command again to go on.")
 @click.option("--scenes", type=int, help="Number of procedural scenes to learn from.")
@@ -147,7 +147,7 @@ def doctor_command() -> None:
 @click.option("--batch", type=int, help="Samples a step.")
 @sentences
 def train_command(stage: str, folder: Path, minutes: float | None, scenes: int | None, steps: int | None, batch: int | None) -> None:
-    """Train the small model's STAGE on procedural scenes: autoencoder, then base, then joint (the paper's method)."""
+    """Train the small model's STAGE on procedural scenes: autoencoder, text, base, then joint (the paper's method)."""
     import logging
     from dataclasses import replace
 

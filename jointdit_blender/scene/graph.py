@@ -40,6 +40,10 @@ class Field:
     def __truediv__(self, other: Field | Number) -> Field:
         return self.float()._math("DIVIDE", other)
 
+    def __mod__(self, other: Field | Number) -> Field:
+        """Remainder of non-negative whole numbers."""
+        return self._math("MODULO", other)
+
     def __floordiv__(self, other: Field | Number) -> Field:
         """Division of non-negative whole numbers."""
         return self._math("DIVIDE", other)
@@ -52,6 +56,17 @@ class Field:
 
     def maximum(self, other: Field | Number) -> Field:
         return self._math("MAXIMUM", other)
+
+    def under(self, number: int) -> Field:
+        """The whole `number` divided by this whole number."""
+        node = self.graph.node("FunctionNodeIntegerMath", operation="DIVIDE")
+        self.graph.connect(number, node.inputs[0])
+        self.graph.connect(self, node.inputs[1])
+        return Field(self.graph, node.outputs[0])
+
+    def times_plus(self, factor: Field | Number, more: Field | Number) -> Field:
+        """`self * factor + more` in one node."""
+        return self._math("MULTIPLY_ADD", factor, more)
 
     def sin(self) -> Field:
         return self._math("SINE")

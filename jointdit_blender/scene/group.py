@@ -26,6 +26,9 @@ UV_NAME, COLOR_NAME = "UVMap", "Color"
 VERSION_KEY = "jointdit_version"
 # Pixels within which the distance behind a cut is looked for: the width of a soft edge.
 FILL_REACH = 3.0
+# 1/Z of a hole, far from every real one, and what no slope reaches.
+HOLE, SKY = -1e30, 1e20
+SAMPLE="GeometryNodeFieldAtIndex"
 
 _FLOAT, _INT, _BOOL = "NodeSocketFloat", "NodeSocketInt", "NodeSocketBool"
 
@@ -109,9 +112,10 @@ class _Writer:
 
     def write(self) -> None:
         grid, self.u, self.v_up = self._grid()
-        grid, self.disparity = self._captured(grid, self._disparity(self.u, self.v_up))
-        self.inverse = self._inverse(self.disparity)
-        self.valid = (self.inverse > 0.0) & (self.inverse < 1e30)
+        inverse = self._inverse(self._disparity(self.u, self.v_up))
+        seen = (inverse > 0.0) & (inverse < 1e30)
+        grid, self.inverse = self._captured(grid, seen.choose(inverse, HOLE), kind="FLOAT")
+        self.valid = self.inverse > 0.0
         output = self.graph.node("NodeGroupOutput")
         geometry = self.inputs["Points"].choose(self._points(grid), self._surface(grid), "GEOMETRY")
         self.graph.connect(geometry, output.inputs[0])
@@ -121,6 +125,7 @@ class _Writer:
         """A grid whose vertices lie on texel centres, and their place in the image: u from the left, v from the bottom, 0 to 1."""
         columns, size_x, middle_x = self._axis(self.width, self.wraps)
         rows, size_y, middle_y = self._axis(self.height, False)
+        self.columns, self.rows = columns, rows
         grid = self.graph.call(
             "GeometryNodeMeshGrid", {"Size X": size_x, "Size Y": size_y, "Vertices X": columns, "Vertices Y": rows}, "Mesh"
         )
@@ -190,9 +195,10 @@ class _Writer:
 
     def _surface(self, grid: Field) -> Field:
         parts = self.graph.node("GeometryNodeSeparateGeometry", domain="FACE")
+        grid, whole_faces = self._whole_faces(grid)
         self.graph.connect(grid, parts.inputs["Geometry"])
-        self.graph.connect(self._torn_faces(), parts.inputs["Selection"])
-        torn, whole = (Field(self.graph, parts.outputs[name]) for name in ("Selection", "Inverted"))
+        self.graph.connect(whole_faces, parts.inputs["Selection"])
+        whole, torn = (Field(self.graph, parts.outputs[name]) for name in ("Selection", "Inverted"))
         surface = self._lifted(whole, self.inverse)
         backed = self.graph.join(surface, self._gaps(torn))
         return self._with_material(self.inputs["Fill Gaps"].choose(backed, surface, "GEOMETRY"))
@@ -213,7 +219,10 @@ class _Writer:
 
     def _lifted(self, flat: Field, inverse: Field) -> Field:
         """A part of the grid with its UV map, moved to the distance 1 / `inverse`."""
-        mapped = self._store(flat, UV_NAME, "FLOAT2", "CORNER", self.graph.vector(self.u, self.v_up, 0.0))
+        # Computed once a vertex and then copied to its four corners.
+        uv = self.graph.vector(self.u, self.v_up, 0.0)
+        uv = self.graph.call("GeometryNodeFieldOnDomain", {"Value": uv}, data_type="FLOAT_VECTOR", domain="POINT")
+        mapped = self._store(flat, UV_NAME, "FLOAT2", "CORNER", uv)
         position = self.graph.scale(self._ray(), inverse.reciprocal())
         return self.graph.call("GeometryNodeSetPosition", {"Geometry": mapped, "Position": position})
 
@@ -236,44 +245,64 @@ class _Writer:
         )
         return self._with_material(cloud)
 
-    def _torn_faces(self) -> Field:
-        """Faces with an edge that jumps in depth; the rule is that of `core.lifting.torn_edges`."""
-        ends = self.graph.node("GeometryNodeInputMeshEdgeVertices")
-        start, end = (Field(self.graph, ends.outputs[index]) for index in (0, 1))
-        first, second = self._at(self.inverse, start), self._at(self.inverse, end)
-        # The grid counts its vertices column by column.
-        upright = abs(start - end) < 2
-        slope = upright.choose(self._slope(self.height, upright=True), self._slope(self.width, upright=False))
-        lower = first.minimum(second)
-        # Written so that not-a-number, a hole, is never "whole".
-        whole = (abs(first - second) <= lower * self.inputs["Tear"] + slope) & (lower > 0.0)
-        whole = self.graph.call("GeometryNodeFieldOnDomain", {"Value": whole}, data_type="BOOLEAN", domain="EDGE")
-        # From edges to faces a boolean holds where it holds for all edges of the face.
-        return ~self.graph.call("GeometryNodeFieldOnDomain", {"Value": whole}, data_type="BOOLEAN", domain="FACE")
+    def _whole_faces(self, grid: Field) -> tuple[Field, Field]:
+        """Faces without an edge that jumps in depth; the rule is that of `core.lifting.torn_edges`.
 
-    def _slope(self, pixels: Field, *, upright: bool) -> Field:
-        """The allowance for the slope of 1/Z at a vertex, a step in the grid: of both sides the steeper; 0 beside a hole."""
-        u, v = self.u, self.v_up
-        # A constant for the whole grid: the same number as `core.lifting.tear_reach`.
-        reach_pixels = (pixels // 4).minimum(TEAR_REACH).maximum(1)
-        reach = reach_pixels / pixels
-        ahead = self._disparity(u, v + reach) if upright else self._disparity(u + reach, v)
-        behind = self._disparity(u, v - reach) if upright else self._disparity(u - reach, v)
-        here = self.disparity
-        slope = abs(ahead - here).maximum(abs(here - behind)) * abs(self.gain * self.inputs["Step"] * SLOPE_ALLOWANCE / reach_pixels)
-        finite = (slope < 1e30).choose(slope, 0.0)
-        return self.graph.call("GeometryNodeFieldOnDomain", {"Value": finite}, data_type="FLOAT", domain="POINT")
+        The grid counts vertices and faces column by column. An edge belongs to its lower or left vertex: working on vertices and
+        their neighbours by number is several times faster than asking the mesh for its edges.
+        """
+        index = self.graph.call("GeometryNodeInputIndex", {})
+        row = index % self.rows
+        up_reach, side_reach = self._reach(self.rows), self._reach(self.columns)
+        up = self._whole_edges(
+            grid,
+            behind=index - row.minimum(up_reach),
+            next_one=index + 1,
+            ahead=index + (self.rows - 1 - row).minimum(up_reach + 1),
+            reach=up_reach,
+        )
+        side = self._whole_edges(
+            grid,
+            behind=(index - side_reach * self.rows).maximum(row),
+            next_one=index + self.rows,
+            ahead=(index + (side_reach + 1) * self.rows).minimum(row + (self.columns - 1) * self.rows),
+            reach=side_reach,
+        )
+        grid, up, side = self._captured(grid, up, side, kind="BOOLEAN")
+        # A face is numbered like its lower left vertex, but a column has one face less than vertices.
+        corner = index + index // (self.rows - 1)
+        edges = ((up, corner), (up, corner + self.rows), (side, corner), (side, corner + 1))
+        first, second, third, fourth = (self._sample(grid, edge, place, "BOOLEAN") for edge, place in edges)
+        return grid, first & second & (third & fourth)
 
-    def _at(self, value: Field, index: Field) -> Field:
-        return self.graph.call("GeometryNodeFieldAtIndex", {"Value": value, "Index": index}, data_type="FLOAT", domain="POINT")
+    def _reach(self, vertices: Field) -> Field:
+        """Over how many vertices a slope is measured along an axis: the same number as `core.lifting.tear_reach` where the step is 1."""
+        return self.inputs["Step"].under(TEAR_REACH).minimum(vertices // 4).maximum(1)
 
-    def _captured(self, geometry: Field, value: Field) -> tuple[Field, Field]:
-        """Compute a value of the vertices once, and keep it with them."""
+    def _whole_edges(self, grid: Field, *, behind: Field, next_one: Field, ahead: Field, reach: Field) -> Field:
+        """For every vertex whether the edge to the vertex `next_one` is whole, given the vertices `reach` before it and `reach` after the next."""
+        here = self.inverse
+        beyond, over, further = (self._sample(grid, here, place, "FLOAT") for place in (behind, next_one, ahead))
+        slope = abs(here - beyond).maximum(abs(over - further))
+        # Beside a hole there is no slope.
+        slope = (slope < SKY).choose(slope, 0.0) * (reach.float().reciprocal() * SLOPE_ALLOWANCE)
+        # Of two holes the tear threshold makes something less than 0.
+        allowed = here.minimum(over).times_plus(self.inputs["Tear"].maximum(1e-6), slope)
+        return abs(here - over) <= allowed
+
+    def _sample(self, geometry: Field, value: Field, index: Field, kind: str) -> Field:
+        """A value of the vertices at the vertex of this number."""
+        return self.graph.call(SAMPLE, {"Value": value, "Index": index} | ({"Geometry":geometry} if "Sample" in SAMPLE else {}), data_type=kind, domain="POINT")
+
+    def _captured(self, geometry: Field, *values: Field, kind: str) -> list[Field]:
+        """Compute values of the vertices once, and keep them with them: the geometry, then the values."""
         node = self.graph.node("GeometryNodeCaptureAttribute", domain="POINT")
-        cast(bpy.types.GeometryNodeCaptureAttribute, node).capture_items.new("FLOAT", "Captured")
+        items = cast(bpy.types.GeometryNodeCaptureAttribute, node).capture_items
         self.graph.connect(geometry, node.inputs["Geometry"])
-        self.graph.connect(value, node.inputs["Captured"])
-        return Field(self.graph, node.outputs["Geometry"]), Field(self.graph, node.outputs["Captured"])
+        for number, value in enumerate(values, 1):
+            items.new(kind, f"Captured {number}")
+            self.graph.connect(value, node.inputs[number])
+        return [Field(self.graph, node.outputs[number]) for number in range(len(values) + 1)]
 
     def _store(self, geometry: Field, name: str, kind: str, domain: str, value: Field) -> Field:
         return self.graph.call(

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A real Blender with a window: Debian sid's, in a folder of its own, made once and kept.
 
-The folder is that of JOINTDIT_BLENDER_ROOT, else /work/blender-root where there is a /work, else in the user's cache.
+The folder is that of JOINTDIT_BLENDER_ROOT, else in the user's cache.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def root() -> Path:
     chosen = os.environ.get("JOINTDIT_BLENDER_ROOT")
     if chosen:
         return Path(chosen)
-    return Path("/work/blender-root") if Path("/work").is_dir() else Path.home() / ".cache/jointdit/blender-root"
+    return Path.home() / ".cache/jointdit/blender-root"
 
 
 def provide() -> Path:

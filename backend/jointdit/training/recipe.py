@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 JointDiT for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The whole recipe of the embedded model: autoencoder, base, joint stage, and the pipeline folder that comes out.
+"""The whole recipe of the embedded model: autoencoder, text, base, joint stage, and the pipeline folder that comes out.
 
 Every stage resumes where it stopped, so the recipe can be run in pieces (`jointdit train --minutes 10`, again and again).
 """
@@ -28,8 +28,9 @@ from .autoencoder import train_autoencoder
 from .data import HELD_OUT, Latents, encode, render_pictures
 from .loop import Schedule
 from .stages import TextSide, learn_tokenizer_of, new_base, new_text_side, train_base, train_joint
+from .words import train_text
 
-STAGES = ("autoencoder", "base", "joint")
+STAGES = ("autoencoder", "text", "base", "joint")
 log = logging.getLogger(__name__)
 
 SHEET_PROMPTS = (
@@ -55,6 +56,7 @@ class Recipe:
     input_lora_rank: int = 64
     guidance: float = 2.5
     autoencoder: Schedule = field(default=Schedule(steps=3000, batch=18, learning_rate=1e-3, warmup=50, weight_decay=0.0))
+    text: Schedule = field(default=Schedule(steps=1000, batch=128, learning_rate=1.5e-3, warmup=50))
     base: Schedule = field(default=Schedule(steps=3600, batch=64, learning_rate=1e-3))
     joint: Schedule = field(default=Schedule(steps=1600, batch=48, learning_rate=1e-3))
 
@@ -69,6 +71,8 @@ def run(recipe: Recipe, folder: Path, stage: str, minutes: float | None = None) 
     if stage == "autoencoder":
         cache.unlink(missing_ok=True)
         return train_autoencoder(folder, pictures, recipe.autoencoder, minutes)
+    if stage == "text":
+        return _text(recipe, folder, pictures.captions, minutes)
     vae = PatchAutoencoder.from_pretrained(folder / "vae").eval()
     latents = encode(vae, pictures, cache)
     if stage == "base":
@@ -76,11 +80,33 @@ def run(recipe: Recipe, folder: Path, stage: str, minutes: float | None = None) 
     return _joint(recipe, folder, vae, latents, minutes)
 
 
+def _text(recipe: Recipe, folder: Path, captions: list[str], minutes: float | None) -> bool:
+    torch.manual_seed(3)
+    if not (folder / "tokenizer").is_dir():
+        learn_tokenizer_of(captions, recipe.text_length).save_pretrained(folder / "tokenizer")
+    text = new_text_side(PreTrainedTokenizerFast.from_pretrained(folder / "tokenizer"), recipe.text_length)
+    done = train_text(text, recipe.text, folder / "text.pt", minutes)
+    _save_text(text, folder)
+    return done
+
+
+def _save_text(text: TextSide, folder: Path) -> None:
+    text.clip.save_pretrained(folder / "text_encoder")
+    text.t5.save_pretrained(folder / "text_encoder_2")
+
+
+def _load_text(recipe: Recipe, folder: Path) -> TextSide:
+    return TextSide(
+        PreTrainedTokenizerFast.from_pretrained(folder / "tokenizer"),
+        CLIPTextModel.from_pretrained(folder / "text_encoder"),
+        T5EncoderModel.from_pretrained(folder / "text_encoder_2"),
+        recipe.text_length,
+    )
+
+
 def _base(recipe: Recipe, folder: Path, vae: PatchAutoencoder, latents: Latents, minutes: float | None) -> bool:
     torch.manual_seed(1)
-    if not (folder / "tokenizer").is_dir():
-        learn_tokenizer_of(latents, recipe.text_length).save_pretrained(folder / "tokenizer")
-    text = new_text_side(PreTrainedTokenizerFast.from_pretrained(folder / "tokenizer"), recipe.text_length)
+    text = _load_text(recipe, folder)
     base = new_base(text, recipe.layers, recipe.single_layers, recipe.heads, recipe.head_dim, recipe.rope)
     log.info("base %.2f M, text %.2f M parameters", base.num_parameters() / 1e6, sum(p.numel() for m in (text.clip, text.t5) for p in m.parameters()) / 1e6)
 
@@ -91,19 +117,13 @@ def _base(recipe: Recipe, folder: Path, vae: PatchAutoencoder, latents: Latents,
     done = train_base(base, text, latents, recipe.base, folder / "base.pt", minutes, look)
     look(recipe.base.steps if done else -1)
     base.save_pretrained(folder / "base")
-    text.clip.save_pretrained(folder / "text_encoder")
-    text.t5.save_pretrained(folder / "text_encoder_2")
+    _save_text(text, folder)
     return done
 
 
 def _joint(recipe: Recipe, folder: Path, vae: PatchAutoencoder, latents: Latents, minutes: float | None) -> bool:
     torch.manual_seed(2)
-    text = TextSide(
-        PreTrainedTokenizerFast.from_pretrained(folder / "tokenizer"),
-        CLIPTextModel.from_pretrained(folder / "text_encoder"),
-        T5EncoderModel.from_pretrained(folder / "text_encoder_2"),
-        recipe.text_length,
-    )
+    text = _load_text(recipe, folder)
     base = FluxTransformer2DModel.from_pretrained(folder / "base")
     ranks = {"lora_rank": recipe.lora_rank, "vector_lora_ranks": (recipe.input_lora_rank,) * 2, "text_lora_rank": recipe.input_lora_rank}
     model = JointDiTTransformer2DModel.from_flux(base, **ranks)

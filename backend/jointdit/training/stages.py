@@ -43,10 +43,10 @@ class TextSide:
         return self.t5(ids)[0], self.clip(ids).pooler_output
 
 
-def learn_tokenizer_of(latents: Latents, length: int) -> PreTrainedTokenizerFast:
+def learn_tokenizer_of(captions: list[str], length: int) -> PreTrainedTokenizerFast:
     """The tokenizer of a training set: its captions, roughened, so that common filler words have tokens of their own."""
     words = random.Random(0)
-    return learn_tokenizer((roughen(c, words) for c in latents.captions), length)
+    return learn_tokenizer((roughen(c, words) for c in captions), length)
 
 
 def new_text_side(tokenizer: PreTrainedTokenizerFast, length: int, width: int = 160) -> TextSide:
