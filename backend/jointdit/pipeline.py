@@ -111,14 +111,10 @@ class JointDiTPipeline(DiffusionPipeline):
 
     def decode_image(self, latents: Tensor) -> Tensor:
         """Latents (N, C, h, w) -> (N, 3, H, W) in [0, 1]. Always in float32: bfloat16 has too few steps for a smooth disparity."""
-        dtype = self.vae.dtype
-        if dtype != torch.float32:
-            self.vae.to(torch.float32)
+        if self.vae.dtype != torch.float32:
+            self.vae.to(torch.float32)  # it stays so: it is small, and rounding it again for every picture would gain nothing
         latents = latents.float() / self.vae.config.scaling_factor + self.vae.config.shift_factor
-        image = self.vae.decode(latents.to(self.vae.device)).sample
-        if dtype != torch.float32:
-            self.vae.to(dtype)
-        return (image.clamp(-1, 1) + 1) / 2
+        return (self.vae.decode(latents.to(self.vae.device)).sample.clamp(-1, 1) + 1) / 2
 
     def decode_disparity(self, latents: Tensor) -> Tensor:
         """Latents (N, C, h, w) -> float32 (N, H, W) in [0, 1]: the mean of the three decoded channels."""
@@ -173,48 +169,72 @@ class JointDiTPipeline(DiffusionPipeline):
         if num_inference_steps < 1:
             raise InputError("The number of steps must be at least 1.")
 
-        # Prompts of the guided and, with classifier-free guidance, of the unguided half.
-        free_guidance = not self.transformer.config.guidance_embeds and guidance > 1 and any(p.strip() != negative_prompt for p in prompts)
-        tokens, pooled = self.encode_prompt([*prompts, *[negative_prompt] * len(prompts)] if free_guidance else prompts, max_sequence_length)
-        branches = tokens.repeat(2, 1, 1), pooled.repeat(2, 1)
-
-        count, channels = len(prompts), self.vae.config.latent_channels
-        latents = pack(_noise((2, channels, 2 * rows, 2 * columns), count, generator, device))
+        guided = self.encode_prompt(prompts, max_sequence_length)
+        unguided = None
+        if not self.transformer.config.guidance_embeds and guidance > 1 and any(p.strip() != negative_prompt for p in prompts):
+            unguided = self.encode_prompt([negative_prompt] * len(prompts), max_sequence_length)
         condition = None
         if known is not None:
-            picture = padding.apply(_resize(known, height, width)).expand(count, *known.shape[1:-2], padding.height, padding.width)
+            picture = padding.apply(_resize(known, height, width)).repeat_interleave(len(prompts) // len(known), dim=0)
             encode = self.encode_image if task == "image_to_depth" else self.encode_disparity
             condition = pack(encode(picture)).to(device)
+        noise = pack(_noise((2, self.vae.config.latent_channels, 2 * rows, 2 * columns), len(prompts), generator, device))
 
-        sigmas = np.linspace(1.0, 1 / num_inference_steps, num_inference_steps)
-        self.scheduler.set_timesteps(sigmas=sigmas, mu=scheduler_shift(rows * columns, self.scheduler.config), device=device)
+        def after_step(step: int, timestep: Tensor, tensors: dict[str, Tensor]) -> Tensor:
+            if callback_on_step_end is None:
+                return tensors["latents"]
+            changed = callback_on_step_end(self, step, timestep, {k: tensors[k] for k in callback_on_step_end_tensor_inputs})
+            return (changed or {}).get("latents", tensors["latents"])
+
+        latents = self.denoise(noise, guided, (rows, columns), num_inference_steps, guidance, task, condition, unguided, after_step)
+        if output_type == "latent":
+            images, disparities = unpack(latents, rows, columns).chunk(2)
+        else:
+            images, disparities = self.decode(latents, height, width)
+        self.maybe_free_model_hooks()
+        if output_type in ("np", "pil"):
+            images, disparities = images.permute(0, 2, 3, 1).cpu().numpy(), disparities.cpu().numpy()
+        if output_type == "pil":
+            images = [Image.fromarray((255 * x).round().astype(np.uint8)) for x in images]
+        return JointDiTPipelineOutput(images=images, disparity=disparities) if return_dict else (images, disparities)
+
+    @torch.no_grad()
+    def denoise(
+        self,
+        latents: Tensor,
+        text: tuple[Tensor, Tensor],
+        grid: tuple[int, int],
+        steps: int,
+        guidance: float,
+        task: str = "joint",
+        condition: Tensor | None = None,
+        unguided: tuple[Tensor, Tensor] | None = None,
+        after_step: Callable[[int, Tensor, dict[str, Tensor]], Tensor] | None = None,
+    ) -> Tensor:
+        """The Euler sum from noise to clean latents, in float32: packed latents (2N, L, C), RGB first, in and out.
+
+        `text` are token states (N, T, D) and pooled vectors (N, P), `unguided` the same for classifier-free guidance; `grid` the rows and columns of patches.
+        In a conditional task the known branch is `condition` (N, L, C): its noise level is 0 and it is put back before and after each step.
+        `after_step(step, timestep, {"latents", "denoised"})` returns the latents to go on with.
+        """
+        device = latents.device
+        tokens, pooled = (torch.cat(pair) for pair in zip(text, unguided, strict=True)) if unguided else text
+        branches = tokens.repeat(2, 1, 1), pooled.repeat(2, 1)
+        ids = image_position_ids(*grid, device), torch.zeros(tokens.shape[1], 3, device=device)
+        sigmas = np.linspace(1.0, 1 / steps, steps)
+        self.scheduler.set_timesteps(sigmas=sigmas, mu=scheduler_shift(grid[0] * grid[1], self.scheduler.config), device=device)
         self.scheduler.set_begin_index(0)
-        ids = image_position_ids(rows, columns, device), torch.zeros(tokens.shape[1], 3, device=device)
-
-        with self.progress_bar(total=num_inference_steps) as bar:
+        with self.progress_bar(total=steps) as bar:
             for step, timestep in enumerate(self.scheduler.timesteps):
                 sigma = self.scheduler.sigmas[step]
                 latents = _hold(latents, condition, task)
-                velocity = self._velocity(latents, sigma, task, branches, ids, guidance, free_guidance)
+                velocity = self._velocity(latents, sigma, task, branches, ids, guidance, unguided is not None)
                 denoised = _hold(latents - sigma * velocity, condition, task)
                 latents = _hold(self.scheduler.step(velocity, timestep, latents, return_dict=False)[0], condition, task)
-                if callback_on_step_end is not None:
-                    available = {"latents": latents, "denoised": denoised}
-                    changed = callback_on_step_end(self, step, timestep, {k: available[k] for k in callback_on_step_end_tensor_inputs})
-                    latents = (changed or {}).get("latents", latents)
+                if after_step is not None:
+                    latents = after_step(step, timestep, {"latents": latents, "denoised": denoised})
                 bar.update()
-
-        images, disparities = (latents, None) if output_type == "latent" else self.decode(latents, height, width)
-        self.maybe_free_model_hooks()
-        if output_type == "latent":
-            images, disparities = unpack(latents, rows, columns).chunk(2)
-        elif output_type == "pt":
-            pass
-        else:
-            images, disparities = images.permute(0, 2, 3, 1).cpu().numpy(), disparities.cpu().numpy()
-            if output_type == "pil":
-                images = [Image.fromarray((255 * x).round().astype(np.uint8)) for x in images]
-        return JointDiTPipelineOutput(images=images, disparity=disparities) if return_dict else (images, disparities)
+        return latents
 
     def _velocity(
         self,
@@ -289,6 +309,8 @@ def _image_tensor(image: Image.Image | np.ndarray | Tensor) -> Tensor:
     """(N, 3, H, W) float32 in [0, 1] from a PIL image, an array (H, W, 3) or (N, H, W, 3), or a tensor (3, H, W) or (N, 3, H, W)."""
     if isinstance(image, Image.Image):
         image = np.asarray(image.convert("RGB"), np.float32) / 255
+    if image.ndim not in (3, 4):
+        raise InputError("An image must have the shape (height, width, 3); this one has no colour channels.")
     if isinstance(image, np.ndarray):
         image = torch.from_numpy(np.ascontiguousarray(image, np.float32)).movedim(-1, -3)
     image = image[None] if image.ndim == 3 else image

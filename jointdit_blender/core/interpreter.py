@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 VARIABLE = "JOINTDIT_PYTHON"
-ADVICE = "install it with “pip install jointdit” in a Python of its own and choose that Python in the add-on's preferences"
+ADVICE = "install it in a Python of its own, as the project's README says, and choose that Python in the add-on's preferences"
 
 
 class WorkerError(Exception):

@@ -63,16 +63,16 @@ def tear_reach(pixels: int) -> int:
     return max(1, min(TEAR_REACH, pixels // 4))
 
 
-def torn_edges(inverse: np.ndarray, threshold: float, *, wraps: bool = False) -> tuple[np.ndarray, np.ndarray]:
+def torn_edges(inverse: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
     """Which edges between neighbouring pixels jump in depth: (height, width - 1) and (height - 1, width) booleans.
 
     `inverse` is 1/Z, (height, width), NaN in holes. An edge is torn when its jump in 1/Z exceeds `threshold` times the 1/Z of its farther end
-    (the relative jump in depth) plus what the slope of 1/Z over `tear_reach` pixels to the steeper side explains. 1/Z is linear in the image
-    on every plane, so ground that runs to the horizon stays whole however steep its depth is, while a step of a few pixels is torn.
-    Edges at a hole are torn.
+    (the relative jump in depth) plus what the slope of 1/Z over the `tear_reach` pixels before or after the edge, whichever is steeper,
+    explains. 1/Z is linear in the image on every plane, so ground that runs to the horizon stays whole however steep its depth is, while
+    a step of a few pixels is torn. Edges at a hole are torn, and a slope from or to a hole explains nothing.
     """
-    horizontal = _torn_along_rows(inverse, threshold, wraps)
-    vertical = _torn_along_rows(inverse.T, threshold, False).T
+    horizontal = _torn_along_rows(inverse, threshold)
+    vertical = _torn_along_rows(inverse.T, threshold).T
     return horizontal, vertical
 
 
@@ -88,14 +88,14 @@ def _mapped(disparity: np.ndarray, mapping: NearFar | ScaleShift) -> np.ndarray:
     return np.asarray(mapping.scale * disparity + mapping.shift)
 
 
-def _torn_along_rows(inverse: np.ndarray, threshold: float, wraps: bool) -> np.ndarray:
+def _torn_along_rows(inverse: np.ndarray, threshold: float) -> np.ndarray:
     reach = tear_reach(inverse.shape[1])
-    padded = np.pad(inverse, ((0, 0), (reach, reach)), mode="wrap" if wraps else "edge")
-    ahead, behind = np.abs(padded[:, 2 * reach :] - inverse), np.abs(inverse - padded[:, : -2 * reach])
-    slope = np.maximum(ahead, behind) * (SLOPE_ALLOWANCE / reach)
-    slope = np.where(np.isfinite(slope), slope, 0.0)
+    # Beyond the border counts as at the border: then the other side is the steeper one.
+    padded = np.pad(inverse, ((0, 0), (reach, reach)), mode="edge")
     left, right = inverse[:, :-1], inverse[:, 1:]
-    allowed = threshold * np.minimum(left, right) + (slope[:, :-1] + slope[:, 1:]) / 2.0
+    slopes = np.abs(left - padded[:, : -2 * reach - 1]), np.abs(padded[:, 2 * reach + 1 :] - right)
+    steeper = np.maximum(*slopes) * (SLOPE_ALLOWANCE / reach)
+    allowed = threshold * np.minimum(left, right) + np.where(np.isfinite(steeper), steeper, 0.0)
     return np.asarray(~(np.abs(right - left) <= allowed))
 
 

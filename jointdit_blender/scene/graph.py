@@ -130,6 +130,8 @@ class Graph:
 
     def __init__(self, tree: bpy.types.NodeTree) -> None:
         self.tree = tree
+        # Names of linked nodes: asking Blender for them takes longer than making them.
+        self._links: list[tuple[str, str]] = []
 
     def node(self, kind: str, **properties: Any) -> bpy.types.Node:
         """A new node of type `kind` with `properties` set."""
@@ -142,6 +144,7 @@ class Graph:
         """Link a field to an input socket, or set the socket's own value."""
         if isinstance(value, Field):
             self.tree.links.new(value.socket, socket)
+            self._links.append((value.socket.node.name, socket.node.name))
         else:
             # Only the classes of the single types of sockets have a value.
             cast(Any, socket).default_value = value
@@ -174,20 +177,18 @@ class Graph:
 
     def arrange(self, width: float = 190.0, height: float = 190.0) -> None:
         """Lay the nodes out in columns, left to right in the order of computation."""
-        # A link has both its ends, whatever the stubs say.
-        links = [(cast(bpy.types.Node, link.from_node), cast(bpy.types.Node, link.to_node)) for link in self.tree.links]
-        depth = dict.fromkeys(self.tree.nodes, 0)
-        for _ in self.tree.nodes:
+        depth = {node.name: 0 for node in self.tree.nodes}
+        changed = True
+        # Most nodes are made after what they need, so few rounds suffice.
+        while changed:
             changed = False
-            for start, end in links:
+            for start, end in self._links:
                 if depth[end] <= depth[start]:
                     depth[end] = depth[start] + 1
                     changed = True
-            if not changed:
-                break
         rows: dict[int, int] = {}
         for node in self.tree.nodes:
-            column = depth[node]
+            column = depth[node.name]
             row = rows[column] = rows.get(column, -1) + 1
             node.location = (column * width, -row * height)
 

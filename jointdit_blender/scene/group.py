@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import cast
+from typing import Literal, cast
 
 import bpy
 
@@ -21,14 +21,15 @@ from ..core.frame import Camera
 from ..core.lifting import SLOPE_ALLOWANCE, TEAR_REACH
 from .graph import Field, Graph
 
-GROUP_VERSION = 1
+GROUP_VERSION = 2
 UV_NAME, COLOR_NAME = "UVMap", "Color"
 VERSION_KEY = "jointdit_version"
 # Pixels within which the distance behind a cut is looked for: the width of a soft edge.
-FILL_REACH = 3.0
-# 1/Z of a hole, far from every real one, and what no slope reaches.
-HOLE, SKY = -1e30, 1e20
-SAMPLE="GeometryNodeFieldAtIndex"
+FILL_REACH = 3
+# 1/Z that stands for a hole, so far from every real one that the slope to it is steeper than any.
+HOLE, STEEPEST = -1e30, 1e20
+# What Capture Attribute calls the types of sockets.
+CAPTURED: dict[str, Literal["FLOAT", "BOOLEAN", "INT"]] = {"VALUE": "FLOAT", "BOOLEAN": "BOOLEAN", "INT": "INT"}
 
 _FLOAT, _INT, _BOOL = "NodeSocketFloat", "NodeSocketInt", "NodeSocketBool"
 
@@ -114,8 +115,9 @@ class _Writer:
         grid, self.u, self.v_up = self._grid()
         inverse = self._inverse(self._disparity(self.u, self.v_up))
         seen = (inverse > 0.0) & (inverse < 1e30)
-        grid, self.inverse = self._captured(grid, seen.choose(inverse, HOLE), kind="FLOAT")
+        grid, self.inverse = self._captured(grid, seen.choose(inverse, HOLE))
         self.valid = self.inverse > 0.0
+        self.uv, self.ray = self.graph.vector(self.u, self.v_up, 0.0), self._ray()
         output = self.graph.node("NodeGroupOutput")
         geometry = self.inputs["Points"].choose(self._points(grid), self._surface(grid), "GEOMETRY")
         self.graph.connect(geometry, output.inputs[0])
@@ -126,9 +128,8 @@ class _Writer:
         columns, size_x, middle_x = self._axis(self.width, self.wraps)
         rows, size_y, middle_y = self._axis(self.height, False)
         self.columns, self.rows = columns, rows
-        grid = self.graph.call(
-            "GeometryNodeMeshGrid", {"Size X": size_x, "Size Y": size_y, "Vertices X": columns, "Vertices Y": rows}, "Mesh"
-        )
+        self.last_row, self.last_column = rows - 1, (columns - 1) * rows
+        grid = self.graph.call("GeometryNodeMeshGrid", {"Size X": size_x, "Size Y": size_y, "Vertices X": columns, "Vertices Y": rows}, "Mesh")
         position = self.graph.call("GeometryNodeInputPosition", {})
         x, y = self.graph.split(position)
         u = x + middle_x
@@ -153,8 +154,8 @@ class _Writer:
         return count, extent / pixels, middle
 
     def _disparity(self, u: Field, v_up: Field) -> Field:
-        """The disparity picture at a place in the image, read without interpolation; beyond the edge its last pixel."""
-        vector = self.graph.vector(u, v_up.maximum(0.0).minimum(1.0 - 1e-6) if self.wraps else v_up, 0.0)
+        """The disparity picture at a place in the image, read without interpolation."""
+        vector = self.graph.vector(u, v_up, 0.0)
         color = self.graph.call(
             "GeometryNodeImageTexture",
             {"Image": self.inputs["Disparity"], "Vector": vector},
@@ -194,45 +195,44 @@ class _Writer:
         return self.graph.scale(ray, length.reciprocal())
 
     def _surface(self, grid: Field) -> Field:
-        parts = self.graph.node("GeometryNodeSeparateGeometry", domain="FACE")
-        grid, whole_faces = self._whole_faces(grid)
-        self.graph.connect(grid, parts.inputs["Geometry"])
-        self.graph.connect(whole_faces, parts.inputs["Selection"])
-        whole, torn = (Field(self.graph, parts.outputs[name]) for name in ("Selection", "Inverted"))
-        surface = self._lifted(whole, self.inverse)
-        backed = self.graph.join(surface, self._gaps(torn))
+        grid, torn = self._torn_faces(grid)
+        surface = self._lifted(self._without(grid, torn), self.inverse)
+        backed = self.graph.join(surface, self._gaps(grid, torn))
         return self._with_material(self.inputs["Fill Gaps"].choose(backed, surface, "GEOMETRY"))
 
-    def _gaps(self, torn: Field) -> Field:
+    def _gaps(self, grid: Field, torn: Field) -> Field:
         """The torn faces at the distance of what lies behind: strips that close the cuts as seen from the camera."""
-        behind = self.inverse
-        for x in (-FILL_REACH, 0.0, FILL_REACH):
-            for y in (-FILL_REACH, 0.0, FILL_REACH):
-                if x or y:
-                    beside = self._inverse(self._disparity(self.u + self.width.reciprocal() * x, self.v_up + self.height.reciprocal() * y))
-                    seen = (beside > 0.0) & (beside < 1e30)
-                    behind = seen.choose(beside, behind).minimum(behind)
+        reach = self.inputs["Step"].under(FILL_REACH).maximum(1)
+        index = self.graph.call("GeometryNodeInputIndex", {})
+        row = index % self.rows
+        around = (index - row.minimum(reach), index + (self.last_row - row).minimum(reach))
+        grid, behind, place = self._captured(grid, self._farthest(grid, self.inverse, self.inverse, around), index)
+        row, side = place % self.rows, reach * self.rows
+        around = ((place - side).maximum(row), (place + side).minimum(row + self.last_column))
+        behind = self._farthest(grid, behind, self._sample(grid, behind, place, "FLOAT"), around)
         # Beside a hole there is nothing to close.
         solid = self.graph.call("GeometryNodeFieldOnDomain", {"Value": self.valid}, data_type="BOOLEAN", domain="FACE")
-        kept = self.graph.call("GeometryNodeDeleteGeometry", {"Geometry": torn, "Selection": ~solid}, 0, domain="FACE", mode="ALL")
-        return self._lifted(kept, behind)
+        return self._lifted(self._without(self._without(grid, ~torn), ~solid), behind)
+
+    def _farthest(self, grid: Field, values: Field, here: Field, places: tuple[Field, Field]) -> Field:
+        """The least 1/Z of this vertex and of those at two places, holes left out."""
+        for place in places:
+            value = self._sample(grid, values, place, "FLOAT")
+            here = (value > 0.0).choose(value, here).minimum(here)
+        return here
 
     def _lifted(self, flat: Field, inverse: Field) -> Field:
         """A part of the grid with its UV map, moved to the distance 1 / `inverse`."""
         # Computed once a vertex and then copied to its four corners.
-        uv = self.graph.vector(self.u, self.v_up, 0.0)
-        uv = self.graph.call("GeometryNodeFieldOnDomain", {"Value": uv}, data_type="FLOAT_VECTOR", domain="POINT")
+        uv = self.graph.call("GeometryNodeFieldOnDomain", {"Value": self.uv}, data_type="FLOAT_VECTOR", domain="POINT")
         mapped = self._store(flat, UV_NAME, "FLOAT2", "CORNER", uv)
-        position = self.graph.scale(self._ray(), inverse.reciprocal())
+        position = self.graph.scale(self.ray, inverse.reciprocal())
         return self.graph.call("GeometryNodeSetPosition", {"Geometry": mapped, "Position": position})
 
     def _points(self, grid: Field) -> Field:
         kept = self.graph.call("GeometryNodeDeleteGeometry", {"Geometry": grid, "Selection": ~self.valid}, 0, domain="POINT", mode="ALL")
-        uv = self.graph.vector(self.u, self.v_up, 0.0)
-        colors = self.graph.call(
-            "GeometryNodeImageTexture", {"Image": self.inputs["Image"], "Vector": uv}, "Color", interpolation="Closest"
-        )
-        mapped = self._store(kept, UV_NAME, "FLOAT2", "POINT", uv)
+        colors = self.graph.call("GeometryNodeImageTexture", {"Image": self.inputs["Image"], "Vector": self.uv}, "Color", interpolation="Closest")
+        mapped = self._store(kept, UV_NAME, "FLOAT2", "POINT", self.uv)
         colored = self._store(mapped, COLOR_NAME, "FLOAT_COLOR", "POINT", colors)
         distance = self.inverse.reciprocal()
         # Half the diagonal of a pixel's footprint: circles of this radius cover the square.
@@ -240,74 +240,76 @@ class _Writer:
         radius = distance * pixel * self.inputs["Step"] / self.width * self.inputs["Point Size"] * math.sqrt(0.5)
         cloud = self.graph.call(
             "GeometryNodeMeshToPoints",
-            {"Mesh": colored, "Position": self.graph.scale(self._ray(), distance), "Radius": radius},
+            {"Mesh": colored, "Position": self.graph.scale(self.ray, distance), "Radius": radius},
             mode="VERTICES",
         )
         return self._with_material(cloud)
 
-    def _whole_faces(self, grid: Field) -> tuple[Field, Field]:
-        """Faces without an edge that jumps in depth; the rule is that of `core.lifting.torn_edges`.
+    def _torn_faces(self, grid: Field) -> tuple[Field, Field]:
+        """The grid, and its faces with an edge that jumps in depth; the rule is that of `core.lifting.torn_edges`.
 
         The grid counts vertices and faces column by column. An edge belongs to its lower or left vertex: working on vertices and
         their neighbours by number is several times faster than asking the mesh for its edges.
         """
         index = self.graph.call("GeometryNodeInputIndex", {})
         row = index % self.rows
-        up_reach, side_reach = self._reach(self.rows), self._reach(self.columns)
+        reach = self.inputs["Step"].under(TEAR_REACH)
+        up_reach, side_reach = ((vertices // 4).minimum(reach).maximum(1) for vertices in (self.rows, self.columns))
         up = self._whole_edges(
             grid,
             behind=index - row.minimum(up_reach),
-            next_one=index + 1,
-            ahead=index + (self.rows - 1 - row).minimum(up_reach + 1),
+            over=index + 1,
+            ahead=index + (self.last_row - row).minimum(up_reach + 1),
             reach=up_reach,
         )
+        stride = side_reach * self.rows
+        right = index + self.rows
         side = self._whole_edges(
             grid,
-            behind=(index - side_reach * self.rows).maximum(row),
-            next_one=index + self.rows,
-            ahead=(index + (side_reach + 1) * self.rows).minimum(row + (self.columns - 1) * self.rows),
+            behind=(index - stride).maximum(row),
+            over=right,
+            ahead=(right + stride).minimum(row + self.last_column),
             reach=side_reach,
         )
-        grid, up, side = self._captured(grid, up, side, kind="BOOLEAN")
+        grid, both, up, side = self._captured(grid, up & side, up, side)
         # A face is numbered like its lower left vertex, but a column has one face less than vertices.
-        corner = index + index // (self.rows - 1)
-        edges = ((up, corner), (up, corner + self.rows), (side, corner), (side, corner + 1))
-        first, second, third, fourth = (self._sample(grid, edge, place, "BOOLEAN") for edge, place in edges)
-        return grid, first & second & (third & fourth)
+        corner = index + index // self.last_row
+        edges = ((both, corner), (up, corner + self.rows), (side, corner + 1))
+        first, second, third = (self._sample(grid, whole, number, "BOOLEAN") for whole, number in edges)
+        return grid, ~(first & second & third)
 
-    def _reach(self, vertices: Field) -> Field:
-        """Over how many vertices a slope is measured along an axis: the same number as `core.lifting.tear_reach` where the step is 1."""
-        return self.inputs["Step"].under(TEAR_REACH).minimum(vertices // 4).maximum(1)
-
-    def _whole_edges(self, grid: Field, *, behind: Field, next_one: Field, ahead: Field, reach: Field) -> Field:
-        """For every vertex whether the edge to the vertex `next_one` is whole, given the vertices `reach` before it and `reach` after the next."""
-        here = self.inverse
-        beyond, over, further = (self._sample(grid, here, place, "FLOAT") for place in (behind, next_one, ahead))
-        slope = abs(here - beyond).maximum(abs(over - further))
+    def _whole_edges(self, grid: Field, *, behind: Field, over: Field, ahead: Field, reach: Field) -> Field:
+        """For every vertex whether its edge to the vertex number `over` is whole; `behind` and `ahead` lie `reach` outside of the edge's ends."""
+        start = self.inverse
+        before, end, after = (self._sample(grid, start, number, "FLOAT") for number in (behind, over, ahead))
+        slope = abs(start - before).maximum(abs(end - after)) * (reach.float().reciprocal() * SLOPE_ALLOWANCE)
         # Beside a hole there is no slope.
-        slope = (slope < SKY).choose(slope, 0.0) * (reach.float().reciprocal() * SLOPE_ALLOWANCE)
-        # Of two holes the tear threshold makes something less than 0.
-        allowed = here.minimum(over).times_plus(self.inputs["Tear"].maximum(1e-6), slope)
-        return abs(here - over) <= allowed
+        slope = (slope < STEEPEST).choose(slope, 0.0)
+        # Above 0, so that an edge between two holes is not whole.
+        tear = self.inputs["Tear"].maximum(1e-6)
+        return abs(start - end) <= start.minimum(end).times_plus(tear, slope)
+
+    def _without(self, geometry: Field, faces: Field) -> Field:
+        return self.graph.call("GeometryNodeDeleteGeometry", {"Geometry": geometry, "Selection": faces}, 0, domain="FACE", mode="ALL")
 
     def _sample(self, geometry: Field, value: Field, index: Field, kind: str) -> Field:
         """A value of the vertices at the vertex of this number."""
-        return self.graph.call(SAMPLE, {"Value": value, "Index": index} | ({"Geometry":geometry} if "Sample" in SAMPLE else {}), data_type=kind, domain="POINT")
+        inputs = {"Geometry": geometry, "Value": value, "Index": index}
+        return self.graph.call("GeometryNodeSampleIndex", inputs, data_type=kind, domain="POINT")
 
-    def _captured(self, geometry: Field, *values: Field, kind: str) -> list[Field]:
+    def _captured(self, geometry: Field, *values: Field) -> list[Field]:
         """Compute values of the vertices once, and keep them with them: the geometry, then the values."""
         node = self.graph.node("GeometryNodeCaptureAttribute", domain="POINT")
         items = cast(bpy.types.GeometryNodeCaptureAttribute, node).capture_items
         self.graph.connect(geometry, node.inputs["Geometry"])
-        for number, value in enumerate(values, 1):
-            items.new(kind, f"Captured {number}")
-            self.graph.connect(value, node.inputs[number])
-        return [Field(self.graph, node.outputs[number]) for number in range(len(values) + 1)]
+        names = [f"Captured {number}" for number, _ in enumerate(values, 1)]
+        for name, value in zip(names, values, strict=True):
+            items.new(CAPTURED[value.socket.type], name)
+            self.graph.connect(value, node.inputs[name])
+        return [Field(self.graph, node.outputs[name]) for name in ("Geometry", *names)]
 
     def _store(self, geometry: Field, name: str, kind: str, domain: str, value: Field) -> Field:
-        return self.graph.call(
-            "GeometryNodeStoreNamedAttribute", {"Geometry": geometry, "Name": name, "Value": value}, data_type=kind, domain=domain
-        )
+        return self.graph.call("GeometryNodeStoreNamedAttribute", {"Geometry": geometry, "Name": name, "Value": value}, data_type=kind, domain=domain)
 
     def _with_material(self, geometry: Field) -> Field:
         return self.graph.call("GeometryNodeSetMaterial", {"Geometry": geometry, "Material": self.inputs["Material"]})

@@ -51,8 +51,7 @@ def import_frame(image: Path, disparity: Path, output: Path, options: ImportOpti
         width, height = _write_image(image, work / IMAGE_NAME)
         if values.shape != (height, width):
             raise FrameError(
-                f"{disparity.name} is {values.shape[1]} x {values.shape[0]} pixels, but {image.name} is {width} x {height}; "
-                "they must have one size."
+                f"{disparity.name} is {values.shape[1]} x {values.shape[0]} pixels, but {image.name} is {width} x {height}; they must have one size."
             )
         write_exr(work / DISPARITY_NAME, values)
         frame = Frame(

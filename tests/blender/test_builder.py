@@ -145,9 +145,13 @@ def test_holes_are_holes(tmp_path: Path) -> None:
         assert np.isfinite(disparity[rows, columns]).all()
 
 
-def test_tears_follow_the_rule(tmp_path: Path) -> None:
+@pytest.mark.parametrize("holes", [False, True])
+def test_tears_follow_the_rule(tmp_path: Path, holes: bool) -> None:
     disparity = (0.5 * hills(60, 44)).astype(np.float32)
     disparity[8:25, 20:40] += 0.5
+    if holes:
+        disparity[30:33, 10:14] = np.nan
+        disparity[0, 59] = np.inf
     frame = make_frame(tmp_path / "frame", disparity)
     inverse = lifting.inverse_depth(disparity.astype(np.float64), frame.mapping)
     for tear in (0.03, 0.06, 0.3):

@@ -22,6 +22,7 @@ from jointdit_blender.core.frame import NearFar, ScaleShift, read_frame  # noqa:
 from jointdit_blender.core.pictures import write_exr  # noqa: E402
 from jointdit_blender.headless import command  # noqa: E402
 from jointdit_blender.progress import ProgressLine  # noqa: E402
+from jointdit_blender.scene.modifier import get_input  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -66,6 +67,17 @@ def test_a_frame_becomes_a_file_of_its_own(frame_folder: Path, tmp_path: Path, g
     assert (depth.min(), depth.max()) == (pytest.approx(1.0, rel=1e-4), pytest.approx(9.0, rel=1e-4))
     assert bpy.context.scene.view_settings.view_transform == "Standard"
     assert bpy.context.scene.camera is not None
+
+
+@pytest.mark.parametrize(("flags", "filled"), [([], True), (["--no-fill-gaps"], False)])
+def test_gaps_are_filled_unless_refused(tmp_path: Path, flags: list[str], filled: bool) -> None:
+    disparity = np.full((24, 32), 0.1, np.float32)
+    disparity[8:16, 10:20] = 0.9
+    folder, out = make_frame(tmp_path / "frame", disparity).folder, tmp_path / "scene.blend"
+    assert command(["scene", "--frame", str(folder), "--out", str(out), *flags]) == 0
+    bpy.ops.wm.open_mainfile(filepath=str(out))
+    (relief,) = [item for item in bpy.data.objects if "frame" in item]
+    assert get_input(relief.modifiers[0], "Fill Gaps") is filled
 
 
 def test_a_prompt(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
