@@ -27,12 +27,12 @@ BUILDS = (
 )
 QUALITIES = (
     ("DRAFT", "Draft", "8 steps: to find a seed and a prompt"),
-    ("STANDARD", "Standard", "20 steps: good for most pictures"),
+    ("STANDARD", "Standard", "As many steps as the model takes by itself: good for most pictures"),
     ("FINE", "Fine", "40 steps: the last details"),
     ("CUSTOM", "Custom", "Choose the number of steps yourself"),
 )
 TASK_NAMES = {"TEXT": "joint", "IMAGE": "image_to_depth", "DEPTH": "depth_to_image"}
-STEPS = {"DRAFT": 8, "STANDARD": 20, "FINE": 40}
+STEPS = {"DRAFT": 8, "STANDARD": None, "FINE": 40}
 SEED_MAX = 2**31 - 1
 RELATIVE = {"PATH_SUPPORTS_BLEND_RELATIVE"}
 """A path may begin with //, the folder of the .blend."""
@@ -52,6 +52,7 @@ class JOINTDIT_PG_settings(bpy.types.PropertyGroup):
     use_size: BoolProperty(name="Custom Size", description="Choose the size of the image; otherwise the picture given or the model decides")
     width: IntProperty(name="Width", description="Width of the image", default=512, min=16, max=4096, soft_max=2048, step=16, subtype="PIXEL")
     height: IntProperty(name="Height", description="Height of the image", default=512, min=16, max=4096, soft_max=2048, step=16, subtype="PIXEL")
+    use_guidance: BoolProperty(name="Custom Guidance", description="Choose how strictly the image follows the prompt; otherwise the model decides")
     guidance: FloatProperty(name="Guidance", description="How strictly the image follows the prompt", default=3.5, min=0.0, max=100.0, soft_max=10.0)
     near: FloatProperty(name="Near", description="Distance of the nearest pixel", default=2.0, min=0.001, soft_max=100.0, subtype="DISTANCE")
     far: FloatProperty(name="Far", description="Distance of the farthest pixel", default=40.0, min=0.002, soft_max=1000.0, subtype="DISTANCE")
@@ -94,12 +95,13 @@ class JOINTDIT_PG_settings(bpy.types.PropertyGroup):
             width=self.width if self.use_size else None,
             height=self.height if self.use_size else None,
             seed=self.seed,
-            steps=STEPS.get(self.quality, self.steps),
-            guidance=self.guidance,
+            steps=self.steps if self.quality == "CUSTOM" else STEPS[self.quality],
+            guidance=self.guidance if self.use_guidance else None,
             model=model,
             near=self.near,
             far=self.far,
-            horizontal_angle=math.degrees(self.horizontal_angle),
+            # Blender keeps 32 bits of the angle in radians: 55 degrees would come back as 55.0000013.
+            horizontal_angle=round(math.degrees(self.horizontal_angle), 4),
         )
 
 

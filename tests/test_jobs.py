@@ -45,6 +45,8 @@ def photo(path: Path, width: int = 40, height: int = 30) -> Path:
 def test_a_joint_job_ends_in_a_frame(models: Models, tmp_path: Path) -> None:
     seen: list[Progress] = []
     result = generate(Job("joint", tmp_path, prompt="a red cube", seed=4, steps=3, model="tiny", near=1.5, far=9, horizontal_angle=40), models, seen.append)
+    disparity = read_disparity(result.frame / "disparity.exr")
+    assert (disparity.min(), disparity.max()) == (0, 1)  # the nearest pixel is at near, the farthest at far
     about = json.loads((result.frame / "frame.json").read_text())
     assert about["prompt"] == "a red cube" and about["task"] == "joint" and about["seed"] == 4 and about["steps"] == 3
     assert about["mapping"] == {"near": 1.5, "far": 9} and about["camera"] == {"projection": "perspective", "horizontal_angle": 40}
@@ -127,6 +129,16 @@ def test_parameters_that_cannot_be_used_get_a_sentence(change: dict) -> None:
     with pytest.raises(InputError) as caught:
         Job.from_params({**GOOD, **change})
     assert str(caught.value).endswith((".", "want to see."))
+
+
+def test_broken_text_becomes_text(models: Models, tmp_path: Path) -> None:
+    result = generate(Job("joint", tmp_path, prompt="half \ud83d of a sign", steps=1, model="tiny"), models, silent)
+    assert json.loads((result.frame / "frame.json").read_text(encoding="utf-8"))["prompt"] == "half ? of a sign"
+
+
+def test_a_model_may_be_a_relative_folder(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder.parent)
+    assert Models().find(folder.name).index["native_size"] == 32
 
 
 def test_null_parameters_take_the_defaults() -> None:
@@ -222,6 +234,12 @@ def test_command_line(folder: Path, tmp_path: Path) -> None:
         last = failed.output.splitlines()[-1]
         assert failed.exit_code == 1 and last.startswith("Error: ") and last.endswith(".") and "Traceback" not in failed.output
     assert runner.invoke(cli.main, ["generate", "x", "--size", "big"]).exit_code == 2
+
+
+def test_doctor_names_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jointdit.doctor.find_spec", lambda name: None if name == "torch" else object())
+    report = CliRunner().invoke(cli.main, ["doctor"])
+    assert report.exit_code == 1 and "BAD" in report.output and "torch" in report.output and "runtime" in report.output
 
 
 @pytest.mark.skipif(not EMBEDDED.is_dir(), reason="The embedded model is not in this checkout.")

@@ -29,9 +29,13 @@ def test_every_way_to_give_a_disparity(tmp_path: Path) -> None:
     np.save(tmp_path / "d3.npy", RAMP[..., None].astype(np.float64))
     Image.fromarray((RAMP * 65535).round().astype(np.uint16)).save(tmp_path / "d16.png")
     Image.fromarray((RAMP * 255).round().astype(np.uint8)).save(tmp_path / "d8.png")
+    Image.open(tmp_path / "d8.png").convert("RGB").save(tmp_path / "d24.png")
+    Image.open(tmp_path / "d8.png").convert("P").save(tmp_path / "palette.png")
     with OpenEXR.File({"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}, {"R": RAMP, "G": RAMP, "B": RAMP}) as file:
         file.write(str(tmp_path / "rgb.exr"))
-    for name, tolerance in (("d.npy", 0), ("d3.npy", 0), ("rgb.exr", 0), ("d16.png", 1 / 65535), ("d8.png", 1 / 255)):
+    exact = ("d.npy", "d3.npy", "rgb.exr")
+    rounded = {"d16.png": 1 / 65535, "d8.png": 1 / 255, "d24.png": 1 / 255, "palette.png": 1 / 255}
+    for name, tolerance in (dict.fromkeys(exact, 0) | rounded).items():
         np.testing.assert_allclose(read_disparity(tmp_path / name), RAMP, atol=tolerance)
 
 
@@ -56,19 +60,24 @@ def bad_files(folder: Path) -> dict[str, Path]:
         "exr truncated": folder / "truncated.exr",
         "npy text": folder / "text.npy",
         "npy pickle": folder / "pickle.npy",
+        "npy archive": folder / "archive.npy",
+        "coloured": folder / "coloured.png",
     }
     for name in ("text", "exr text", "npy text"):
         files[name].write_text("this is a text")
     files["truncated"].write_bytes(good.read_bytes()[:500])
     files["exr truncated"].write_bytes((folder / "good.exr").read_bytes()[:200])
+    with files["npy archive"].open("wb") as file:
+        np.savez(file, a=RAMP, b=RAMP)
+    Image.fromarray(np.stack([RAMP, 1 - RAMP, RAMP], -1).astype(np.uint8) * 255).save(files["coloured"])
     np.save(files["npy pickle"], np.array([{}], dtype=object), allow_pickle=True)
     return files
 
 
-@pytest.mark.parametrize("which", ["missing", "text", "truncated", "exr text", "exr truncated", "npy text", "npy pickle"])
+@pytest.mark.parametrize("which", ["missing", "text", "truncated", "exr text", "exr truncated", "npy text", "npy pickle", "npy archive", "coloured"])
 def test_bad_files_get_a_sentence(tmp_path: Path, which: str) -> None:
     path = bad_files(tmp_path)[which]
-    readers = [read_disparity] if path.suffix in (".exr", ".npy") else [read_image, read_disparity]
+    readers = [read_disparity] if path.suffix in (".exr", ".npy") or which == "coloured" else [read_image, read_disparity]
     for reader in readers:
         with pytest.raises(InputError) as caught:
             reader(path)

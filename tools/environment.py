@@ -46,18 +46,19 @@ class Environment:
         return self.folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
     def fingerprint(self) -> str:
-        """Changes whenever the environment must be made anew."""
-        parts = [sys.platform, str(self.base), *self.requirements, *((ROOT / f).read_text(encoding="utf-8") for f in ("pyproject.toml", "constraints.txt"))]
+        """Changes whenever something must be installed anew."""
+        parts = [sys.platform, str(self.base), *((ROOT / f).read_text(encoding="utf-8") for f in ("pyproject.toml", "constraints.txt"))]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     def ready(self) -> Path:
         """Make or complete the environment; returns its interpreter. Quick when nothing changed. Raises `SetupError`."""
-        marker = self.folder / "fingerprint"
+        # One marker for each set of requirements: the tests' set does not undo the scene's.
+        marker = self.folder / f"ready-{hashlib.sha256(repr(self.requirements).encode()).hexdigest()[:8]}"
         if marker.is_file() and marker.read_text() == self.fingerprint() and self.python.is_file():
             return self.python
         marker.unlink(missing_ok=True)
-        print(f"Preparing {self.folder.name} (once; this downloads about 1 GB) …", flush=True)
-        if not self.python.is_file():
+        print(f"Preparing {self.folder.name} (once; this downloads 1 GB, or several where torch comes with CUDA) …", flush=True)
+        if not self._has_pip():
             self._create()
         pip = [self.python, "-m", "pip", "install", "--disable-pip-version-check", "--constraint", ROOT / "constraints.txt", *self.requirements]
         if subprocess.run(pip, cwd=ROOT).returncode != 0:
@@ -65,22 +66,26 @@ class Environment:
         marker.write_text(self.fingerprint())
         return self.python
 
+    def _has_pip(self) -> bool:
+        """Whether the environment is there and whole; one whose making was interrupted is not."""
+        return self.python.is_file() and subprocess.run([self.python, "-m", "pip", "--version"], capture_output=True).returncode == 0
+
     def _create(self) -> None:
         # The environment must belong to the wanted Python, which need not be the one that runs this.
         if subprocess.run([self.base, "-c", "import ensurepip, venv"], capture_output=True).returncode != 0:
             version = subprocess.run([self.base, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"], capture_output=True, text=True).stdout.strip()
             raise SetupError(f"Python {version} lacks its venv module. Install it with: {_install_command([f'python{version}-venv'], ['python3-libs'])}")
-        if subprocess.run([self.base, "-m", "venv", self.folder]).returncode != 0:
+        if subprocess.run([self.base, "-m", "venv", "--clear", self.folder]).returncode != 0:
             raise SetupError(f"No environment could be made in {self.folder}. Check that the folder is writable and the disk is not full.")
 
 
-def blender_environment() -> Environment:
-    """The main environment: Blender 4.5 LTS as a Python module, the runtime, the tests. Raises `SetupError` for another Python than 3.11."""
+def blender_environment(extras: str) -> Environment:
+    """The main environment: the project with `extras`, Blender 4.5 LTS as a Python module among them. Raises `SetupError` for another Python than 3.11."""
     if sys.version_info[:2] != (3, 11):
         found = ".".join(map(str, sys.version_info[:2]))
         hint = _install_command(["python3.11", "python3.11-venv"], ["python3.11"])
         raise SetupError(f"This is Python {found}, but Blender 4.5 as a Python module needs Python 3.11. Run the command with python3.11; to get it: {hint}")
-    return Environment(ROOT / ".venv", Path(sys.executable), ("--editable", ".[blender,dev]"))
+    return Environment(ROOT / ".venv", Path(sys.executable), ("--editable", f".[{extras}]"))
 
 
 def check_libraries() -> None:
@@ -112,7 +117,7 @@ def find_python(version: str) -> Path | None:
     candidates = [shutil.which(f"python{version}")]
     if shutil.which("pyenv"):
         root = Path(subprocess.run(["pyenv", "root"], capture_output=True, text=True).stdout.strip())
-        candidates += sorted(map(str, root.glob(f"versions/{version}.*/bin/python{version}")), reverse=True)
+        candidates += map(str, root.glob(f"versions/{version}.*/bin/python{version}"))
     for candidate in filter(None, candidates):
         if subprocess.run([candidate, "-c", ""], capture_output=True).returncode == 0:
             return Path(candidate)

@@ -19,16 +19,13 @@ def main(arguments: list[str]) -> int:
         print('Say what you want to see, for example: python3.11 tools/scene.py "a red house on a green hill"', file=sys.stderr)
         return 2
     try:
-        python = blender_environment().ready()
         check_libraries()
+        python = blender_environment("blender").ready()
     except SetupError as error:
         print(error, file=sys.stderr)
         return 1
-    options = ["--help"] if arguments[0] in ("-h", "--help") else ["--prompt", *arguments]
-    if "--out" not in options:
-        options += ["--out", "scene.blend"]
-    if "--render" not in options:
-        options += ["--render", "preview.png"]
+    # The person's own options come last and win.
+    options = ["--help"] if arguments[0] in ("-h", "--help") else ["--out", "scene.blend", "--render", "preview.png", "--prompt", *arguments]
     return subprocess.run([python, "-m", "jointdit_blender", "scene", *options]).returncode
 
 

@@ -32,10 +32,8 @@ def run(title: str, command: list[object]) -> bool:
 def main(options: list[str]) -> int:
     """`options` go to every pytest. Returns the exit code."""
     try:
-        python = blender_environment().ready()
         check_libraries()
-        newer = find_python("3.13")
-        newer_python = Environment(ROOT / ".venv-5.2", newer, NEWER_BLENDER).ready() if newer else None
+        python = blender_environment("blender,dev").ready()
     except SetupError as error:
         print(error, file=sys.stderr)
         return 1
@@ -44,10 +42,13 @@ def main(options: list[str]) -> int:
         run("Types", [python, "-m", "mypy", "jointdit_blender"]),
         run("Plain Python, Blender 4.5 LTS, processes, window", [python, "-m", "pytest", *options]),
     ]
-    if newer_python:
-        results.append(run("Blender 5.2 LTS", [newer_python, "-m", "pytest", "tests/blender", *options]))
-    else:
-        print("\n== SKIPPED: Blender 5.2 LTS, because no Python 3.13 was found", flush=True)
+    newer = find_python("3.13")
+    try:
+        if newer is None:
+            raise SetupError("no Python 3.13 was found")
+        results.append(run("Blender 5.2 LTS", [Environment(ROOT / ".venv-5.2", newer, NEWER_BLENDER).ready(), "-m", "pytest", "tests/blender", *options]))
+    except SetupError as reason:
+        print(f"\n== SKIPPED: Blender 5.2 LTS: {reason}", flush=True)
     return 0 if all(results) else 1
 
 

@@ -6,11 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 from .errors import JointDiTError
 from .models import Models
 
 GIB = 2**30
+LIBRARIES = ("torch", "diffusers", "transformers", "safetensors", "numpy", "PIL", "OpenEXR", "psutil")
 WANTED_MEMORY = 2 * GIB  # for the embedded model with torch loaded
 
 
@@ -25,6 +27,10 @@ class Finding:
 
 def examine(models: Models) -> Iterator[Finding]:
     """Look at programs, device, memory and every model; loads each model to see that it is whole."""
+    missing = [library for library in LIBRARIES if find_spec(library) is None]
+    if missing:
+        yield Finding("programs", False, f"{', '.join(missing)} cannot be found in this Python; install jointdit with its extra: pip install \".[runtime]\"")
+        return
     yield Finding("programs", True, ", ".join(f"{name} {version}" for name, version in models.programs().items()))
     device = models.device()
     free = device["memory_free"] / GIB

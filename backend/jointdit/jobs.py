@@ -54,6 +54,8 @@ class Job:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be used, with a sentence (`InputError`)."""
+        # Half a surrogate pair, as broken text brings along, can be written to no file.
+        object.__setattr__(self, "prompt", self.prompt.encode("utf-8", "replace").decode())
         if self.task not in TASKS:
             raise InputError(f"There is no task {self.task!r}; choose one of {', '.join(TASKS)}.")
         if self.task == "image_to_depth" and self.image is None:
@@ -234,18 +236,23 @@ def _run(
 
 
 def _finish(job: Job, known: _Known, image: np.ndarray, disparity: np.ndarray) -> tuple[Image.Image, np.ndarray]:
-    """The result's image and disparity, of one size: what the artist gave stays as it was, what the model made is fitted to it."""
+    """The result's image and disparity, of one size: what the artist gave stays as it was, what the model made is fitted to it.
+
+    A disparity that the model made is stretched to [0, 1], as its training data were: its nearest pixel is at `near`, its farthest at `far`.
+    """
     import numpy as np
     from PIL import Image
 
+    from .pictures import stretched
+
     made = Image.fromarray((255 * image).round().astype(np.uint8))
     if known.image is not None and not (job.width or job.height):
-        return known.image, _resize_map(disparity, known.image.size)
+        return known.image, stretched(_resize_map(disparity, known.image.size))
     if known.image is not None:
-        return known.image.resize(made.size, Image.Resampling.LANCZOS), disparity
+        return known.image.resize(made.size, Image.Resampling.LANCZOS), stretched(disparity)
     if known.disparity is not None:
         return made, _resize_map(known.disparity, made.size)
-    return made, disparity
+    return made, stretched(disparity)
 
 
 def _resize_map(disparity: np.ndarray, size: tuple[int, int]) -> np.ndarray:

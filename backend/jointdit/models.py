@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -73,7 +72,7 @@ class Models:
         folders = {"embedded": EMBEDDED, **self.extra}
         if name in folders:
             return Model(name, folders[name])
-        if os.sep in name and Path(name).is_dir():
+        if name and Path(name).is_dir():
             return Model(name, Path(name))
         raise InputError(f"There is no model {name!r} here. Known are: {', '.join(folders)}; a folder of a pipeline works as well.")
 
@@ -160,7 +159,8 @@ def _load(model: Model) -> JointDiTPipeline:
 
     model.index  # noqa: B018  a clear sentence for a missing folder comes before the library's own
     device = best_device()
-    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    # The autoencoder stays exact: a bfloat16 one would round the disparity to steps.
+    dtype = {"default": torch.bfloat16, "vae": torch.float32} if device.type == "cuda" else torch.float32
     try:
         pipeline = JointDiTPipeline.from_pretrained(model.folder, dtype=dtype, local_files_only=True)
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:

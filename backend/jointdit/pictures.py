@@ -69,6 +69,8 @@ def _read_npy(path: Path) -> np.ndarray:
         array = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise InputError(f"{path.name} is not a NumPy array file, or it is damaged ({error}). Save it again.") from error
+    if not isinstance(array, np.ndarray):
+        raise InputError(f"{path.name} is an archive of arrays; save one array as NPY.")
     if array.dtype.kind not in "fiu":
         raise InputError(f"{path.name} holds {array.dtype} values; a disparity needs plain numbers.")
     return np.squeeze(array).astype(np.float32)
@@ -78,6 +80,8 @@ def _read_grey(path: Path) -> np.ndarray:
     try:
         with Image.open(path) as image:
             image.load()
+            if image.mode in ("P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"):
+                image = _grey_of_colours(image, path.name)
             array = np.asarray(image)
     except (UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise InputError(f"{path.name} is not a picture, whatever its name says. Choose an EXR, a 16-bit PNG or an NPY file.") from error
@@ -88,6 +92,14 @@ def _read_grey(path: Path) -> np.ndarray:
     return grey.astype(np.float32) / full_scale
 
 
+def _grey_of_colours(image: Image.Image, name: str) -> Image.Image:
+    """A grey picture that was saved with three channels; raises `InputError` for a coloured one, whose colours would mean nothing."""
+    colours = np.asarray(image.convert("RGB"), np.int16)
+    if np.abs(colours - colours[..., :1]).max() > 2:
+        raise InputError(f"{name} is a coloured picture. A disparity is grey: nearest white, farthest black.")
+    return image.convert("L")
+
+
 def checked_disparity(disparity: np.ndarray, name: str) -> np.ndarray:
     """(H, W) without holes and scaled to [0, 1], as the model needs it; raises `InputError` for NaN, infinity or a map without any relief."""
     if not np.isfinite(disparity).all():
@@ -96,7 +108,13 @@ def checked_disparity(disparity: np.ndarray, name: str) -> np.ndarray:
     low, high = float(disparity.min()), float(disparity.max())
     if high - low <= 0:
         raise InputError(f"{name} is flat: every pixel has the value {low:g}. A disparity needs near and far places.")
-    return disparity if low >= 0 and high <= 1 else (disparity - low) / (high - low)
+    return stretched(disparity)
+
+
+def stretched(disparity: np.ndarray) -> np.ndarray:
+    """(H, W) min-max normalised to [0, 1]; a flat map stays as it is."""
+    low, high = disparity.min(), disparity.max()
+    return (disparity - low) / (high - low) if high > low else disparity
 
 
 def write_exr(path: Path, disparity: np.ndarray) -> None:

@@ -326,7 +326,8 @@ def _prompts(prompt: str | Sequence[str] | None, known: Tensor | None, per_promp
         prompts = prompts * len(known)
     if known is not None and len(known) not in (1, len(prompts)):
         raise InputError(f"{len(prompts)} prompts and {len(known)} pictures were given; give one prompt, or one for each.")
-    return [p for p in prompts for _ in range(per_prompt)]
+    # Half a surrogate pair, as broken text brings along, is no text for a tokenizer.
+    return [p.encode("utf-8", "replace").decode() for p in prompts for _ in range(per_prompt)]
 
 
 def _resolve_size(height: int | None, width: int | None, known: Tensor | None, native: int) -> tuple[int, int]:

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-STEP_LIMIT = 1_000_000
-"""A wild number from the worker must not overflow a property of Blender's."""
+from .rpc import readable
+
+NUMBER_LIMIT = 1_000_000
+"""Of steps and seconds: a wild number from the worker must not overflow a property of Blender's."""
 
 
 class State(Enum):
@@ -50,10 +52,10 @@ class Job:
     def advance(self, params: dict[str, Any]) -> None:
         """Take the parameters of a `$/progress`; a value of a wrong kind is passed over."""
         self.news, self.heard = params, time.monotonic()
-        self.phase = _of(params, "phase", str, self.phase)
-        self.step = min(max(_of(params, "step", int, self.step), 0), STEP_LIMIT)
-        self.total = min(max(_of(params, "total", int, self.total), 0), STEP_LIMIT)
-        self.elapsed = float(_of(params, "elapsed", (int, float), self.elapsed))
+        self.phase = readable(_of(params, "phase", str, self.phase))
+        self.step = _clamped(_of(params, "step", int, self.step))
+        self.total = _clamped(_of(params, "total", int, self.total))
+        self.elapsed = float(_clamped(_of(params, "elapsed", int | float, self.elapsed)))
         self.preview = _of(params, "preview", str, None)
 
     def fail(self, message: str, detail: str = "") -> None:
@@ -61,9 +63,13 @@ class Job:
         if self.state is State.CANCELLING:
             self.state = State.CANCELLED
         else:
-            self.state, self.message, self.detail = State.FAILED, message, detail
+            self.state, self.message, self.detail = State.FAILED, readable(message), readable(detail)
 
 
 def _of(params: dict[str, Any], name: str, kind: Any, default: Any) -> Any:
     value = params.get(name)
-    return value if isinstance(value, kind) else default
+    return value if isinstance(value, kind) and not isinstance(value, bool) and value == value else default
+
+
+def _clamped(value: Number) -> Number:
+    return type(value)(min(max(value, 0), NUMBER_LIMIT))

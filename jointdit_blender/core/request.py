@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .rpc import readable
+
 TASKS = ("joint", "image_to_depth", "depth_to_image")
 SIZE_RANGE = (16, 4096)
 STEPS_RANGE = (1, 1000)
@@ -81,7 +83,7 @@ class Request:
             raise RequestError(f"There is no file “{picture}”: choose the picture again.")
         job = {
             "task": self.task,
-            "prompt": self.prompt,
+            "prompt": readable(self.prompt),
             "image": _absolute(picture) if self.task == "image_to_depth" else None,
             "disparity": _absolute(picture) if self.task == "depth_to_image" else None,
             "width": self.width,

@@ -90,7 +90,7 @@ class Decoder:
 def parse(line: bytes) -> Message:
     """One line as a message."""
     try:
-        content = json.loads(line.decode("utf-8"))
+        content = json.loads(line.decode("utf-8"), parse_constant=_no_constant)
     except (ValueError, RecursionError):
         return _rubbish(line)
     if not isinstance(content, dict) or content.get("jsonrpc") != "2.0":
@@ -106,6 +106,16 @@ def parse(line: bytes) -> Message:
     if message_id is not None and "result" in content:
         return Answer(message_id, content["result"])
     return _rubbish(line)
+
+
+def readable(text: str) -> str:
+    """The text with a question mark for each half of a surrogate pair: JSON lets them pass, but Blender and files refuse them."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _no_constant(name: str) -> float:
+    """Refuse NaN and Infinity, which Python would take for JSON."""
+    raise ValueError(f"{name} is not JSON")
 
 
 def _failure(message_id: int | None, error: dict[str, Any]) -> Failure:

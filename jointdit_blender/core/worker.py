@@ -164,12 +164,13 @@ class Worker:
         if self._current is not None:
             self._current.state, self._current = state, None
 
-    def _fail(self, sentence: str, *, kill: bool = True) -> None:
-        """End the process and with it the current job."""
+    def _fail(self, sentence: str, *, detail: str = "", kill: bool = True) -> None:
+        """End the process and with it the current job. `detail` comes before the log in the report."""
         code, log = self._end(0.0 if kill else self._limits.stop)
         job, self._current = self._current, None
         if job is not None:
-            job.fail(sentence, f"Exit code {code}. The last lines of the backend's log:\n{log or '(empty)'}")
+            end = f"Exit code {code}. The last lines of the backend's log:\n{log or '(empty)'}"
+            job.fail(sentence, "\n".join(filter(None, (detail, end))))
 
     # What arrives
 
@@ -190,7 +191,7 @@ class Worker:
 
     def _initialized(self, message: rpc.Answer | rpc.Failure) -> None:
         if isinstance(message, rpc.Failure):
-            self._fail(message.message)
+            self._fail(message.message, detail=message.detail)
         elif not isinstance(message.result, dict) or message.result.get("protocol") != PROTOCOL:
             self._fail("The image generator speaks another protocol: update the extension and the package jointdit to the same version.")
         elif self._process is not None:

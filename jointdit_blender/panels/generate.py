@@ -71,7 +71,10 @@ class JOINTDIT_PT_image(_SubPanel, bpy.types.Panel):
         column.active = settings.use_size
         column.prop(settings, "width")
         column.prop(settings, "height")
-        layout.prop(settings, "guidance")
+        layout.prop(settings, "use_guidance")
+        column = layout.column()
+        column.active = settings.use_guidance
+        column.prop(settings, "guidance")
 
 
 class JOINTDIT_PT_depth(_SubPanel, bpy.types.Panel):

@@ -62,6 +62,8 @@ class JointDiTEngine:
 
     def _loaded(self) -> Models:
         if self._models is None:
+            import torch  # noqa: F401 - first, because a Python without the extra “runtime” is best told by its name
+
             from jointdit.jobs import Models
 
             self._models = Models()

@@ -57,7 +57,8 @@ class Server:
         threading.Thread(target=self._listen, name="requests", daemon=True).start()
         while (request := self._waiting.get()) is not None:
             with self._guard:
-                request.running = request.id in self._open
+                # The id of a request that was dropped may have come again, with another request.
+                request.running = self._open.get(request.id) is request
             if request.running:
                 with _Answer(self, request) as answer:
                     answer.result = self._perform(request)
@@ -173,7 +174,8 @@ class Server:
     def close(self, request: Request, content: dict[str, Any]) -> None:
         """Send the one answer to a request that ran."""
         with self._guard:
-            self._open.pop(request.id, None)
+            if self._open.get(request.id) is request:
+                del self._open[request.id]
         self._send({"id": request.id, **content})
 
     def _refuse(self, error: ProtocolError) -> None:
@@ -208,7 +210,14 @@ class _Answer:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
         if error is not None and not isinstance(error, Exception):
             return False
-        self._server.close(self._request, {"result": self.result} if error is None else {"error": _error_of(error)})
+        if error is None:
+            self._server.close(self._request, {"result": self.result})
+            return True
+        content = _error_of(error)
+        if content["code"] == messages.INTERNAL_ERROR:
+            # For the log, which may be all that is left when the client is gone.
+            traceback.print_exception(error)
+        self._server.close(self._request, {"error": content})
         return True
 
 
@@ -225,4 +234,7 @@ def _error_of(error: Exception) -> dict[str, Any]:
         return error_object(messages.JOB_FAILED, str(error), detail)
     if isinstance(error, MemoryError):
         return error_object(messages.JOB_FAILED, "The memory of this machine does not suffice: choose a smaller size.", detail)
+    if isinstance(error, ImportError) and (package := (error.name or "torch").partition(".")[0]) != "jointdit":
+        sentence = f"The Python of the image generator cannot load {package}: install jointdit with its extra “runtime” there, as the project's README says."
+        return error_object(messages.JOB_FAILED, sentence, detail)
     return error_object(messages.INTERNAL_ERROR, f"The image generator has a defect ({type(error).__name__}): please send the report.", detail)
