@@ -12,6 +12,10 @@ def main() -> int:
     except ModuleNotFoundError:
         print("jointdit: This Python has no Blender in it; install it with “pip install bpy” or use the Blender program.", file=sys.stderr)
         return 1
+    except ImportError as error:
+        # The wheel is there, but a library of the system is not.
+        print(f"jointdit: Blender cannot be loaded ({error}). Install that library with your system's package manager.", file=sys.stderr)
+        return 1
     from .headless import command
 
     # The person's own preferences and start-up file have no part in this.

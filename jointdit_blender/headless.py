@@ -88,7 +88,8 @@ def make_scene(arguments: argparse.Namespace) -> str:
         step=arguments.step,
     )
     result = build_frame(bpy.context, frame, options)
-    _write(out, render)
+    # The outermost vertices lie in the middle of the outermost pixels: what is beyond them is empty.
+    _write(out, render, inset=(0.5 * arguments.step / frame.width, 0.5 * arguments.step / frame.height))
     return f"{result.sentence}: {arguments.out}"
 
 
@@ -158,9 +159,9 @@ def _camera(arguments: argparse.Namespace) -> Camera:
 
 def _check_writable(path: Path) -> None:
     """Make the folder of a file and see that it takes files; hours of computing must not end at a read-only disk."""
-    if path.is_dir():
-        raise HeadlessError(f"{path} is a folder; give the name of a file.")
     try:
+        if path.is_dir():
+            raise HeadlessError(f"{path} is a folder; give the name of a file.")
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path.parent):
             pass
@@ -168,8 +169,8 @@ def _check_writable(path: Path) -> None:
         raise HeadlessError(f"Nothing can be written in {path.parent} ({error.strerror or error}); choose another folder.") from error
 
 
-def _write(out: Path, render: Path | None) -> None:
-    """Preview and .blend under temporary names, and in place when both are complete."""
+def _write(out: Path, render: Path | None, inset: tuple[float, float]) -> None:
+    """Preview, less `inset` on every side, and .blend under temporary names, and in place when both are complete."""
     import bpy
 
     from .scene.preview import render_preview
@@ -180,7 +181,7 @@ def _write(out: Path, render: Path | None) -> None:
         if work_render:
             scene = bpy.context.scene
             assert scene is not None, "build_frame has built in it"
-            render_preview(scene, work_render)
+            render_preview(scene, work_render, inset=inset)
         bpy.ops.wm.save_as_mainfile(filepath=str(work), check_existing=False, copy=True)
         work.replace(out)
         if render and work_render:

@@ -7,6 +7,8 @@ It keeps names and paths, never data-blocks, because loading a file or undoing m
 
 from __future__ import annotations
 
+import traceback
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,14 +20,16 @@ from bpy.app.handlers import persistent
 from . import preferences
 from .core.frame import FrameError, read_frame
 from .core.jobs import Job
+from .core.rpc import readable
 from .core.worker import State, Worker
-from .scene.builder import BuildError, BuildOptions, BuildResult, build_frame
+from .scene.builder import MODIFIER_NAME, BuildError, BuildOptions, BuildResult, build_frame
 
 INTERVAL = 0.1
 """Seconds between two looks at the worker; each takes a few milliseconds at most."""
 KEPT = 20
 """Closed runs that stay in the list."""
 GEOMETRIES = {"RELIEF": "mesh", "POINTS": "points"}
+SHOWN_INPUTS = ("Near", "Far", "Field of View", "Tear", "Step", "Points", "Point Size")
 
 
 @dataclass(eq=False)
@@ -82,7 +86,7 @@ class Session:
             self.worker.interpreter = interpreter
         title = " ".join(settings.prompt.split()) or Path(job.get("image") or job.get("disparity") or "").name
         options = BuildOptions(geometry=GEOMETRIES[settings.build], tear=settings.tear)
-        run = Run(self.worker.submit(job), title[:200], context.scene.name, options)
+        run = Run(self.worker.submit(job), readable(title[:200]), context.scene.name, options)
         self.runs.append(run)
         for old in [other for other in self.runs if other.closed][:-KEPT]:
             self.runs.remove(old)
@@ -148,11 +152,25 @@ class Session:
             if run.job.state is not State.DONE:
                 run.message, run.closed = run.job.message, True
             elif not (obstacle := _obstacle(run.scene) if patient else ""):
-                _build(run)
+                self._place(run)
                 break
             else:
                 run.message = obstacle
         self.show()
+
+
+    @staticmethod
+    def _place(run: Run) -> None:
+        """Build a run's result; whatever happens, the run is closed."""
+        # Closed before it is tried: a defect in the builder must not be met again at every tick.
+        run.closed = True
+        try:
+            _build(run)
+        except Exception:  # noqa: BLE001 - whatever the defect, the timer must live on for the other jobs; the report tells all of it
+            run.message = f"The result could not be built: please send the report. It is kept in {run.job.result['frame']}."
+            run.job.detail = traceback.format_exc()
+            traceback.print_exc()
+        run.message = readable(run.message)
 
 
 def _obstacle(scene_name: str) -> str:
@@ -171,8 +189,6 @@ def _obstacle(scene_name: str) -> str:
 
 def _build(run: Run) -> None:
     """From the frame folder to an object, with one undo step."""
-    # Closed before it is tried: a defect in the builder must not be met again at every tick.
-    run.closed, run.message = True, "The result could not be built: see the report and Blender's console."
     folder = Path(run.job.result["frame"])
     run.warnings = [str(warning) for warning in run.job.result.get("warnings", [])]
     scene = bpy.data.scenes.get(run.scene)
@@ -194,6 +210,8 @@ def _build(run: Run) -> None:
     run.message = " ".join([f"{result.sentence}.", *run.warnings])
     if first and window is not None and _colorless(window):
         run.message += " Choose Material Preview in the header to see its colors."
+    if scene.view_settings.view_transform != "Standard":
+        run.message += " For the picture's own colors set Render > Color Management > View Transform to Standard."
     if not bpy.app.background:
         with _inside(scene, window):
             bpy.ops.ed.undo_push(message=f"JointDiT: {result.object.name}"[:60])
@@ -204,6 +222,24 @@ def choose(context: bpy.types.Context, result: BuildResult) -> None:
     for item in context.view_layer.objects:
         item.select_set(item == result.object)
     context.view_layer.objects.active = result.object
+
+
+def frame_modifier(item: bpy.types.Object | None) -> bpy.types.NodesModifier | None:
+    """The modifier that makes an object a frame of ours."""
+    modifier = item.modifiers.get(MODIFIER_NAME) if item else None
+    return modifier if isinstance(modifier, bpy.types.NodesModifier) and modifier.node_group else None
+
+
+def shown_inputs(modifier: bpy.types.NodesModifier) -> Iterator[tuple[str, Any, str]]:
+    """The live inputs for the panel, each as its name and the owner and path of its property."""
+    sockets = modifier.node_group.interface.items_tree
+    identifiers = {item.name: str(item.identifier) for item in sockets if item.item_type == "SOCKET" and item.in_out == "INPUT"}
+    # Blender 5.2 has typed properties; before it, inputs are custom properties of the modifier.
+    inputs = getattr(getattr(modifier, "properties", None), "inputs", None)
+    for name in SHOWN_INPUTS:
+        key = identifiers.get(name)
+        if key is not None:
+            yield (name, modifier, f'["{key}"]') if inputs is None else (name, getattr(inputs, key), "value")
 
 
 def _inside(scene: bpy.types.Scene, window: bpy.types.Window | None) -> AbstractContextManager[Any]:

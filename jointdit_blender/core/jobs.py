@@ -53,8 +53,8 @@ class Job:
         """Take the parameters of a `$/progress`; a value of a wrong kind is passed over."""
         self.news, self.heard = params, time.monotonic()
         self.phase = readable(_of(params, "phase", str, self.phase))
-        self.step = _clamped(_of(params, "step", int, self.step))
-        self.total = _clamped(_of(params, "total", int, self.total))
+        self.step = int(_clamped(_of(params, "step", int, self.step)))
+        self.total = int(_clamped(_of(params, "total", int, self.total)))
         self.elapsed = float(_clamped(_of(params, "elapsed", int | float, self.elapsed)))
         self.preview = _of(params, "preview", str, None)
 
@@ -68,8 +68,9 @@ class Job:
 
 def _of(params: dict[str, Any], name: str, kind: Any, default: Any) -> Any:
     value = params.get(name)
-    return value if isinstance(value, kind) and not isinstance(value, bool) and value == value else default
+    return value if isinstance(value, kind) else default
 
 
-def _clamped(value: Number) -> Number:
-    return type(value)(min(max(value, 0), NUMBER_LIMIT))
+def _clamped(value: float) -> float:
+    """Within 0 and the limit, with 0 for NaN: `max` keeps its first argument unless the second is greater."""
+    return min(max(0, value), NUMBER_LIMIT)

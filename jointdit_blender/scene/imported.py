@@ -103,6 +103,8 @@ def _read_npy(path: Path) -> np.ndarray:
         values = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise FrameError(f"{path} cannot be read as a NumPy array of numbers: {error}.") from error
+    if not isinstance(values, np.ndarray):
+        raise FrameError(f"{path.name} is an archive of arrays; save one array as NPY.")
     if values.ndim == 3 and values.shape[-1] == 1:
         values = values[..., 0]
     if values.ndim != 2 or values.dtype.kind not in "fiu":

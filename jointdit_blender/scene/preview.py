@@ -15,9 +15,10 @@ from .builder import BuildError
 SAMPLES = 8
 
 
-def render_preview(scene: bpy.types.Scene, path: Path, longest_side: int = 1024) -> None:
+def render_preview(scene: bpy.types.Scene, path: Path, longest_side: int = 1024, inset: tuple[float, float] = (0.0, 0.0)) -> None:
     """Render `scene` through its camera to a PNG with Cycles on the CPU; its render settings are left as they were.
 
+    `inset` are the fractions of the width and of the height that are left out on either side.
     An unlit frame needs few samples and no denoiser. Raises `BuildError` when there is no camera or the file cannot be written.
     """
     if scene.camera is None:
@@ -30,8 +31,14 @@ def render_preview(scene: bpy.types.Scene, path: Path, longest_side: int = 1024)
         (render, "filepath", temporary),
         (render, "engine", "CYCLES"),
         (render, "resolution_percentage", 100),
-        (render, "resolution_x", max(4, round(render.resolution_x * factor))),
-        (render, "resolution_y", max(4, round(render.resolution_y * factor))),
+        (render, "resolution_x", max(4, round(render.resolution_x * factor / (1.0 - 2.0 * inset[0])))),
+        (render, "resolution_y", max(4, round(render.resolution_y * factor / (1.0 - 2.0 * inset[1])))),
+        (render, "use_border", True),
+        (render, "use_crop_to_border", True),
+        (render, "border_min_x", inset[0]),
+        (render, "border_max_x", 1.0 - inset[0]),
+        (render, "border_min_y", inset[1]),
+        (render, "border_max_y", 1.0 - inset[1]),
         (render, "use_file_extension", False),
         (render, "use_compositing", False),
         (render, "use_sequencer", False),

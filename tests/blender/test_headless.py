@@ -156,6 +156,8 @@ def test_pictures_that_cannot_be_used(tmp_path: Path, capfd: pytest.CaptureFixtu
     np.save(tmp_path / "dot.npy", np.ones((1, 1)))
     np.save(tmp_path / "holes.npy", np.full((30, 40), np.nan))
     np.save(tmp_path / "color.npy", np.ones((30, 40, 3)))
+    with (tmp_path / "archive.npy").open("wb") as file:
+        np.savez(file, a=np.ones((30, 40)))
     np.save(tmp_path / "objects.npy", np.array([{}, "code"], dtype=object), allow_pickle=True)
     (tmp_path / "broken.npy").write_bytes(b"\x93NUMPY")
     for image, disparity, words in (
@@ -163,6 +165,7 @@ def test_pictures_that_cannot_be_used(tmp_path: Path, capfd: pytest.CaptureFixtu
         ("dot.png", "dot.npy", "at least 2 x 2"),
         ("photo.png", "holes.npy", "every pixel is a hole"),
         ("photo.png", "color.npy", "one number a pixel"),
+        ("photo.png", "archive.npy", "archive of arrays"),
         ("photo.png", "objects.npy", "cannot be read as a NumPy array"),
         ("photo.png", "broken.npy", "cannot be read as a NumPy array"),
         ("text.png", "other.npy", "damaged"),
@@ -181,6 +184,7 @@ def test_unusable_places(frame_folder: Path, tmp_path: Path, capfd: pytest.Captu
     # Found out before the backend is started: "crash" would be another sentence.
     for where in (["--out", blocked / "scene.blend"], ["--out", tmp_path / "s.blend", "--output", blocked]):
         assert "choose another folder" in failure(["scene", "--prompt", "crash", "--python", program, *where], capfd)
+    assert "choose another folder" in failure(["scene", "--frame", frame_folder, "--out", tmp_path / ("x" * 300) / "s.blend"], capfd)
     (tmp_path / "folder.blend").mkdir()
     assert "is a folder" in failure(["scene", "--frame", frame_folder, "--out", tmp_path / "folder.blend"], capfd)
     assert "no frame folder" in failure(["scene", "--frame", tmp_path / "nowhere", "--out", tmp_path / "s.blend"], capfd)

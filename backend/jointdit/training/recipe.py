@@ -33,6 +33,7 @@ from .words import train_text
 STAGES = ("autoencoder", "text", "base", "joint")
 log = logging.getLogger(__name__)
 
+SHEET_STEPS = 10  # a look while training must not cost much of it
 SHEET_PROMPTS = (
     "a red cube", "a blue ball on the left", "a house on a green meadow", "snowy mountains at sunset", "a yellow cone in the desert",
     "a tree under a cloudy sky", "a calm sea at night", "a green sphere and a red box", "a white tower on a hill", "a room with a blue wall",
@@ -170,7 +171,7 @@ def sheet(pipeline: JointDiTPipeline, path: Path, joint_only: bool = False) -> N
     training = pipeline.transformer.training
     pipeline.transformer.eval()
     generators = [torch.Generator().manual_seed(i) for i in range(len(SHEET_PROMPTS))]
-    joint = pipeline(prompt=list(SHEET_PROMPTS), generator=generators, output_type="pt")
+    joint = pipeline(prompt=list(SHEET_PROMPTS), generator=generators, output_type="pt", num_inference_steps=SHEET_STEPS)
     rows = [joint.images, joint.disparity[:, None].expand(-1, 3, -1, -1)]
     if not joint_only:
         rows += _conditional_rows(pipeline, generators)
@@ -183,7 +184,7 @@ def _conditional_rows(pipeline: JointDiTPipeline, generators: list[torch.Generat
     """Held-out scenes, their exact and their estimated disparity, and an image for the exact one: each (N, 3, H, W)."""
     size = pipeline.config.native_size
     scenes = render(range(HELD_OUT, HELD_OUT + len(SHEET_PROMPTS)), size)
-    depth = pipeline(image=scenes.image, generator=generators, output_type="pt")
-    image = pipeline(prompt=scenes.captions, disparity=scenes.disparity[:, 0], generator=generators, output_type="pt")
+    depth = pipeline(image=scenes.image, generator=generators, output_type="pt", num_inference_steps=SHEET_STEPS)
+    image = pipeline(prompt=scenes.captions, disparity=scenes.disparity[:, 0], generator=generators, output_type="pt", num_inference_steps=SHEET_STEPS)
     grey = [x[:, None].expand(-1, 3, -1, -1) for x in (scenes.disparity[:, 0], depth.disparity)]
     return [scenes.image, *grey, image.images]
