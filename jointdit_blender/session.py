@@ -7,6 +7,7 @@ It keeps names and paths, never data-blocks, because loading a file or undoing m
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -150,14 +151,13 @@ class Session:
             if run.closed or not run.job.state.finished:
                 continue
             if run.job.state is not State.DONE:
-                run.message, run.closed = run.job.message, True
+                run.message, run.closed = readable(run.job.message), True
             elif not (obstacle := _obstacle(run.scene) if patient else ""):
                 self._place(run)
                 break
             else:
                 run.message = obstacle
         self.show()
-
 
     @staticmethod
     def _place(run: Run) -> None:
@@ -168,8 +168,8 @@ class Session:
             _build(run)
         except Exception:  # noqa: BLE001 - whatever the defect, the timer must live on for the other jobs; the report tells all of it
             run.message = f"The result could not be built: please send the report. It is kept in {run.job.result['frame']}."
-            run.job.detail = traceback.format_exc()
-            traceback.print_exc()
+            run.job.detail = readable(traceback.format_exc())
+            print(run.job.detail, file=sys.stderr)
         run.message = readable(run.message)
 
 

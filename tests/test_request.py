@@ -73,6 +73,11 @@ def test_a_prompt_of_twelve_thousand_characters_is_passed_on_whole(tmp_path: Pat
     assert Request(prompt=prompt).to_job(tmp_path)["prompt"] == prompt and len(prompt) > 12_000
 
 
+def test_half_a_surrogate_pair_in_a_prompt_becomes_a_question_mark(tmp_path: Path) -> None:
+    prompt = Request(prompt="half \ud83d and 🏠").to_job(tmp_path)["prompt"]
+    assert prompt == "half ? and 🏠" and prompt.encode("utf-8")
+
+
 @given(prompt=st.text(min_size=1).filter(str.strip), seed=st.integers(0, 2**32 - 1), near=st.floats(0.01, 10), factor=st.floats(1.1, 100))
 def test_every_accepted_request_is_json_with_its_values(prompt: str, seed: int, near: float, factor: float) -> None:
     job = Request(prompt=prompt, seed=seed, near=near, far=near * factor).to_job(Path("/out"))

@@ -6,14 +6,17 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from itertools import pairwise
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jointdit.worker import messages
 
 from jointdit_blender.core import rpc
+from jointdit_blender.core.jobs import Job
 
 TEXTS = st.text(max_size=50)
 JSON = st.recursive(
@@ -67,6 +70,42 @@ def test_half_a_surrogate_pair_passes_in_both_directions() -> None:
     (message,) = messages.read(io.BytesIO(rpc.request(1, "generate", {"prompt": text})))
     assert isinstance(message, messages.Message) and message.params == {"prompt": text}
     assert feed(messages.encode({"id": 1, "result": text}), []) == [rpc.Answer(1, text)]
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+def test_what_is_no_number_is_no_message(number: str) -> None:
+    line = f'{{"jsonrpc": "2.0", "method": "$/progress", "params": {{"elapsed": {number}}}}}\n'.encode()
+    (message,) = feed(line, [])
+    assert isinstance(message, rpc.Rubbish)
+
+
+@pytest.mark.parametrize(("text", "shown"), [("häuser 🏠", "häuser 🏠"), ("half \ud83d of", "half ? of"), ("\udcff", "?")])
+def test_halves_of_surrogate_pairs_are_made_readable(text: str, shown: str) -> None:
+    assert rpc.readable(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("params", "expected"),
+    [
+        ({"elapsed": 1e400, "step": 10**400, "total": -(10**400)}, ("sampling", 1_000_000, 0, 1e6)),
+        ({"elapsed": 10**400}, ("sampling", 2, 9, 1e6)),
+        ({"elapsed": math.nan, "step": math.nan, "total": math.inf}, ("sampling", 2, 9, 0.0)),
+        ({"elapsed": -5, "step": "3", "total": [1]}, ("sampling", 2, 9, 0.0)),
+        ({"elapsed": None, "phase": 7, "step": True}, ("sampling", 1, 9, 1.5)),
+        ({"phase": "half \ud83d"}, ("half ?", 2, 9, 1.5)),
+    ],
+)
+def test_odd_progress_becomes_what_blender_can_show(params: dict[str, Any], expected: tuple[str, int, int, float]) -> None:
+    job = Job(1, {}, phase="sampling", step=2, total=9, elapsed=1.5)
+    job.advance(params)
+    assert (job.phase, job.step, job.total, job.elapsed) == expected
+    assert [type(value) for value in (job.phase, job.step, job.total, job.elapsed)] == [str, int, int, float]
+
+
+def test_odd_sentences_of_a_failure_become_readable() -> None:
+    job = Job(1, {})
+    job.fail("It failed \ud83d.", "trace \udcff")
+    assert (job.message, job.detail) == ("It failed ?.", "trace ?")
 
 
 def test_a_line_that_is_too_long_is_dropped_and_the_next_one_read() -> None:

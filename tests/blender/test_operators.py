@@ -10,11 +10,14 @@ from pathlib import Path
 
 import pytest
 from engine import standin
+from engine.patience import PATIENCE
 
 bpy = pytest.importorskip("bpy")
 
 import jointdit_blender  # noqa: E402
-from jointdit_blender import session  # noqa: E402
+from jointdit_blender import headless, session  # noqa: E402
+from jointdit_blender.core.worker import WorkerClient, WorkerError  # noqa: E402
+from jointdit_blender.scene.modifier import get_input  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +38,7 @@ def built() -> list[bpy.types.Object]:
 
 def drive(condition: Callable[[], bool], seconds: float = 20.0) -> None:
     """What the timer does in a window."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + seconds * PATIENCE
     while not condition():
         assert time.monotonic() < end, "it did not come to pass"
         session.current().advance()
@@ -207,6 +210,77 @@ def test_a_result_that_waits_may_be_given_up_and_stays_on_disk() -> None:
     assert (rows()[0].state, rows()[0].finished) == ("cancelled", True)
     assert run.job.result["frame"] in rows()[0].message and Path(run.job.result["frame"]).is_dir() and not built()
     bpy.ops.object.mode_set(mode="OBJECT")
+
+
+def test_a_defect_of_the_builder_is_told_and_the_next_job_is_built(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    builders = [session.build_frame]
+
+    def fails_once(*arguments: object) -> object:
+        monkeypatch.setattr(session, "build_frame", builders[0])
+        raise RuntimeError("Error: the node tree is a knot \ud83d")
+
+    monkeypatch.setattr(session, "build_frame", fails_once)
+    current = session.current()
+    first, second = current.start(bpy.context), current.start(bpy.context)
+    end = time.monotonic() + 20 * PATIENCE
+    # The timer itself, which Blender would take away if it raised.
+    while session._tick() is not None:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    assert [row.state for row in rows()] == ["failed", "done"] and len(built()) == 1 and second.object_name
+    assert "could not be built" in rows()[0].message and first.job.result["frame"] in rows()[0].message
+    assert "RuntimeError: Error: the node tree is a knot" in first.report() and "fails_once" in first.report()
+    assert "RuntimeError" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("odd", [{"elapsed": 1e400, "step": 10**400}, {"phase": "half \ud83d"}, {"elapsed": "long", "step": None, "total": 1e400}])
+def test_odd_progress_can_be_shown(odd: dict[str, object]) -> None:
+    run = session.current().start(bpy.context)
+    run.job.advance(odd)
+    session.current().show()
+    assert len(rows()) == 1
+    run.job.fail("It failed \ud83d.")
+    session.current()._settle()
+    assert rows()[0].message == "It failed ?."
+
+
+@pytest.mark.parametrize(("transform", "told"), [("Standard", False), ("AgX", True)])
+def test_a_view_transform_that_changes_the_picture_is_told(transform: str, told: bool) -> None:
+    bpy.context.scene.view_settings.view_transform = transform
+    bpy.ops.jointdit.generate()
+    assert rows()[0].message.endswith("set Render > Color Management > View Transform to Standard.") is told
+
+
+def test_guidance_is_the_models_own_unless_it_is_chosen(tmp_path: Path) -> None:
+    settings = bpy.context.scene.jointdit
+    settings.guidance = 7.0
+    assert "guidance" not in settings.request("").to_job(tmp_path)
+    settings.use_guidance = True
+    assert settings.request("").to_job(tmp_path)["guidance"] == 7.0
+
+
+def test_the_panel_and_the_program_without_a_window_ask_for_the_same_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def run(_client: WorkerClient, job: dict[str, object], *_more: object) -> None:
+        asked.append(job)
+        raise WorkerError("That was all.")
+
+    monkeypatch.setattr(WorkerClient, "run", run)
+    assert headless.command(["scene", "--prompt", "a hill", "--seed", "4", "--out", str(tmp_path / "a.blend"), "--output", str(tmp_path)]) == 1
+    settings = bpy.data.scenes.new("Untouched").jointdit
+    settings.prompt, settings.seed = "a hill", 4
+    assert [settings.request("").to_job(tmp_path)] == asked
+
+
+def test_the_inputs_that_the_panel_shows_are_those_of_the_object() -> None:
+    assert session.frame_modifier(None) is None
+    bpy.ops.mesh.primitive_cube_add()
+    assert session.frame_modifier(bpy.context.active_object) is None
+    bpy.ops.jointdit.generate()
+    modifier = session.frame_modifier(bpy.context.active_object)
+    shown = {name: owner.path_resolve(path) for name, owner, path in session.shown_inputs(modifier)}
+    assert shown == {name: get_input(modifier, name) for name in session.SHOWN_INPUTS}
 
 
 def test_a_script_in_edit_mode_does_not_wait_for_ever() -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 import threading
@@ -80,6 +81,17 @@ def test_every_property_and_operator_tells_what_it_is() -> None:
             assert shown.description and not shown.description.endswith("."), name
     finally:
         jointdit_blender.unregister()
+
+
+def test_drawing_knows_settings_and_session_only() -> None:
+    for path in (ROOT / "jointdit_blender/panels").glob("*.py"):
+        parts = {
+            part
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.ImportFrom) and node.level == 2
+            for part in ([node.module] if node.module else [name.name for name in node.names])
+        }
+        assert parts <= {"settings", "session"}, path.name
 
 
 def test_the_core_is_used_by_pythons_without_blender() -> None:

@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 import os
+import runpy
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 
 def main() -> None:
@@ -24,6 +26,11 @@ def main() -> None:
     elif kind == "bare":
         # A real Python that lacks the package.
         sys.exit(subprocess.call([sys.executable, "-I", *sys.argv[1:]]))
+    elif kind == "torchless":
+        # A Python that has jointdit, but not what its extra “runtime” brings.
+        sys.modules["torch"] = None  # type: ignore[assignment]
+        sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "backend"))
+        runpy.run_module("jointdit.worker", run_name="__main__")
     elif kind == "dies":
         sys.exit("ImportError: libcudart.so.99 is missing")
     elif kind == "old":

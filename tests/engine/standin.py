@@ -55,7 +55,7 @@ class StandIn:
     def generate(self, params: dict[str, Any], report: Callable[[News], None]) -> Finished:
         from jointdit.errors import InputError, OutputError
 
-        prompt, steps = params.get("prompt", ""), params.get("steps", 5)
+        prompt, steps = params.get("prompt", ""), params.get("steps", 20)
         if params.get("task") not in ("joint", "image_to_depth", "depth_to_image"):
             raise InputError("There is no such task.")
         report(News("loading", 0, 1))

@@ -20,10 +20,11 @@ from typing import Any
 
 import pytest
 from engine import standin
+from frames import hills, make_frame
 
 from . import chroot
 
-pytestmark = pytest.mark.timeout(1800)  # every wait below has a limit of its own
+pytestmark = pytest.mark.timeout(600)  # every wait below has a limit of its own
 DISPLAY = ":77"
 SLOW = float(os.environ.get("JOINTDIT_WINDOW_PATIENCE", "1"))
 """How many times longer everything may take than on an idle machine with two cores."""
@@ -129,6 +130,19 @@ def test_a_click_on_generate_builds_a_relief_and_undo_takes_exactly_it(inside: I
 def test_the_command_line_of_the_extension(inside: Inside) -> None:
     helped = inside.run("blender", "--command", "jointdit", "scene", "--help")
     assert helped.returncode == 0 and "usage" in helped.stdout.lower(), helped.stdout + helped.stderr
+
+
+@pytest.mark.parametrize("way", ["script", "command"])
+def test_the_program_makes_a_file_of_a_frame_folder(inside: Inside, way: str) -> None:
+    frame, out = make_frame(inside.folder / f"frame of {way}", hills(32, 24)), inside.folder / f"{way}.blend"
+    if way == "script":
+        (script,) = (inside.folder / "user").rglob("headless.py")
+        start = ["-b", "--python", str(script), "--"]
+    else:
+        start = ["--command", "jointdit"]
+    done = inside.run("blender", *start, "scene", "--frame", str(frame.folder), "--out", str(out), seconds=90)
+    assert done.returncode == 0 and "Built 768 vertices" in done.stdout, done.stdout + done.stderr
+    assert out.is_file() and "Traceback" not in done.stderr
 
 
 def test_a_script_in_the_background_generates_and_waits(inside: Inside) -> None:
