@@ -30,7 +30,7 @@ INTERVAL = 0.1
 KEPT = 20
 """Closed runs that stay in the list."""
 GEOMETRIES = {"RELIEF": "mesh", "POINTS": "points"}
-SHOWN_INPUTS = ("Near", "Far", "Field of View", "Tear", "Step", "Points", "Point Size")
+SHOWN_INPUTS = ("Near", "Far", "Field of View", "Tear", "Fill Gaps", "Step", "Points", "Point Size")
 
 
 @dataclass(eq=False)
@@ -86,7 +86,7 @@ class Session:
             self.worker.stop()
             self.worker.interpreter = interpreter
         title = " ".join(settings.prompt.split()) or Path(job.get("image") or job.get("disparity") or "").name
-        options = BuildOptions(geometry=GEOMETRIES[settings.build], tear=settings.tear)
+        options = BuildOptions(geometry=GEOMETRIES[settings.build], tear=settings.tear, fill_gaps=True)
         run = Run(self.worker.submit(job), readable(title[:200]), context.scene.name, options)
         self.runs.append(run)
         for old in [other for other in self.runs if other.closed][:-KEPT]:

@@ -44,7 +44,7 @@ class JOINTDIT_OT_build_frame(bpy.types.Operator, ImportHelper):  # type: ignore
     def execute(self, context: bpy.types.Context) -> set[OperatorReturnItems]:
         """`filepath` is a frame folder or the frame.json in it."""
         chosen = Path(bpy.path.abspath(self.filepath))
-        options = BuildOptions(geometry=session.GEOMETRIES[self.build], tear=self.tear)
+        options = BuildOptions(geometry=session.GEOMETRIES[self.build], tear=self.tear, fill_gaps=True)
         try:
             result = build_frame(context, read_frame(chosen if chosen.is_dir() else chosen.parent), options)
         except (BuildError, FrameError, OSError) as error:
