@@ -26,7 +26,7 @@ from . import chroot
 
 pytestmark = pytest.mark.timeout(600)  # every wait below has a limit of its own
 DISPLAY = ":77"
-SLOW = float(os.environ.get("JOINTDIT_WINDOW_PATIENCE", "1"))
+SLOW = float(os.environ.get("JOINTDIT_WINDOW_PATIENCE", "3"))
 """How many times longer everything may take than on an idle machine with two cores."""
 REAL = os.environ.get("JOINTDIT_WINDOW_BACKEND") == "real"
 
