@@ -54,7 +54,7 @@ def test_a_joint_job_ends_in_a_frame(models: Models, tmp_path: Path) -> None:
     assert Image.open(result.frame / "image.png").size == (32, 32) == read_disparity(result.frame / "disparity.exr").shape
     assert [p.step for p in seen if p.phase == "sampling"] == [0, 1, 2, 3]
     order = list(dict.fromkeys(p.phase for p in seen))
-    assert order == ["loading", "encoding", "sampling", "writing"]
+    assert order == ["loading", "encoding", "sampling", "decoding", "writing"]
 
 
 def test_same_job_same_picture(models: Models, tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def job_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--model", default="embedded", show_default=True, help="A model's name, or the folder of a pipeline."),
         click.option("--near", type=float, default=2.0, show_default=True, help="Distance of the nearest pixel in metres."),
         click.option("--far", type=float, default=40.0, show_default=True, help="Distance of the farthest pixel in metres."),
-        click.option("--fov", type=float, default=55.0, show_default=True, help="Horizontal field of view in degrees."),
+        click.option("--fov", type=float, help="Horizontal field of view in degrees; default: the model's own."),
     ):
         command = option(command)
     return command

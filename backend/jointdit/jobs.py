@@ -32,7 +32,7 @@ _PATHS = ("output", "image", "disparity")
 class Job:
     """Everything that decides a result. Names and units are those of docs/protocol.md.
 
-    `width` and `height` of None come from the picture given, else from the model; `guidance` of None is the model's own.
+    `width` and `height` of None come from the picture given, else from the model; `guidance` and `horizontal_angle` of None are the model's own.
     Angles are degrees, distances metres.
     """
 
@@ -49,7 +49,7 @@ class Job:
     model: str = "embedded"
     near: float = 2.0
     far: float = 40.0
-    horizontal_angle: float = 55.0
+    horizontal_angle: float | None = None
     preview: bool = False
 
     def __post_init__(self) -> None:
@@ -212,6 +212,8 @@ def _run(
             preview = previews / f"{step % 2}.png"  # two files in turn: the one just announced is not overwritten at once
             _save_preview(*pipe.decode(tensors["denoised"], height, width), preview)
         report(Progress("sampling", step + 1, job.steps, preview))
+        if step + 1 == job.steps:
+            report(Progress("decoding", 0, 1))
 
     report(Progress("sampling", 0, job.steps))
     result = pipeline(
@@ -225,7 +227,7 @@ def _run(
     warnings = _warnings(job, pipeline, known, (width, height), image.size)
     about = {
         "prompt": job.prompt, "task": job.task, "seed": job.seed, "steps": job.steps, "guidance": guidance, "model": job.model, "revision": model.revision(),
-        "programs": models.programs(), "camera": {"projection": "perspective", "horizontal_angle": job.horizontal_angle},
+        "programs": models.programs(), "camera": {"projection": "perspective", "horizontal_angle": job.horizontal_angle or pipeline.config.horizontal_angle},
         "distance": "planar", "mapping": {"near": job.near, "far": job.far}, "working_size": [width, height],
         "timings": {"load": round(loaded - began, 3), "sample": round(sampled - loaded, 3), "total": round(time.perf_counter() - began, 3)},
         "warnings": warnings,

@@ -1,3 +1,0 @@
-# SPDX-FileCopyrightText: 2026 JointDiT for Blender authors
-# SPDX-License-Identifier: GPL-3.0-or-later
-"""What the plain Python tests share."""
