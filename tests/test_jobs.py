@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from jointdit import cli
 from jointdit.errors import CancelledError, CheckpointError, InputError, JointDiTError, OutputError
 from jointdit.jobs import Job, Progress, generate, working_size
-from jointdit.models import EMBEDDED, Models
+from jointdit.models import Models
 from jointdit.pictures import read_disparity, write_exr
 from PIL import Image
 from tiny import tiny_pipeline
@@ -242,7 +242,6 @@ def test_doctor_names_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert report.exit_code == 1 and "BAD" in report.output and "torch" in report.output and "runtime" in report.output
 
 
-@pytest.mark.skipif(not EMBEDDED.is_dir(), reason="The embedded model is not in this checkout.")
 def test_doctor_finds_the_embedded_model_whole() -> None:
     report = CliRunner().invoke(cli.main, ["doctor"])
     assert report.exit_code == 0, report.output

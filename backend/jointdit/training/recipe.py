@@ -58,8 +58,8 @@ class Recipe:
     guidance: float = 2.5
     autoencoder: Schedule = field(default=Schedule(steps=3000, batch=18, learning_rate=1e-3, warmup=50, weight_decay=0.0))
     text: Schedule = field(default=Schedule(steps=1000, batch=128, learning_rate=1.5e-3, warmup=50))
-    base: Schedule = field(default=Schedule(steps=3600, batch=64, learning_rate=1e-3))
-    joint: Schedule = field(default=Schedule(steps=1600, batch=48, learning_rate=1e-3))
+    base: Schedule = field(default=Schedule(steps=4200, batch=40, learning_rate=1e-3, warmup=200))
+    joint: Schedule = field(default=Schedule(steps=1600, batch=28, learning_rate=1.5e-3, warmup=60, average=0.998))
 
 
 def run(recipe: Recipe, folder: Path, stage: str, minutes: float | None = None) -> bool:
