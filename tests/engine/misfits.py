@@ -24,8 +24,8 @@ def main() -> None:
     elif kind == "deaf":
         time.sleep(60)
     elif kind == "bare":
-        # A real Python that lacks the package.
-        sys.exit(subprocess.call([sys.executable, "-I", *sys.argv[1:]]))
+        # A real Python that lacks the package: it does not look where packages are installed.
+        sys.exit(subprocess.call([sys.executable, "-I", "-S", *sys.argv[1:]]))
     elif kind == "torchless":
         # A Python that has jointdit, but not what its extra “runtime” brings.
         sys.modules["torch"] = None  # type: ignore[assignment]
