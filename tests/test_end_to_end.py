@@ -35,7 +35,11 @@ def test_a_prompt_becomes_a_scene_whose_preview_is_its_picture(tmp_path: Path) -
     with Image.open(frame / "image.png") as made, Image.open(tmp_path / "preview.png") as preview:
         assert min(preview.size) > 1000
         picture, seen = (np.asarray(x.convert("RGB").resize((64, 64), Image.Resampling.BOX), np.float32) for x in (made, preview))
+        border = np.asarray(preview.convert("RGB"), np.float32)
     assert np.abs(picture - seen).mean() < 4  # of 255
+    # No empty rim: the outermost pixels look like those three further in.
+    for side in (border, border[::-1], border.swapaxes(0, 1), border[:, ::-1].swapaxes(0, 1)):
+        assert np.abs(side[0] - side[3]).mean() < 4
     assert (tmp_path / "scene.blend").stat().st_size > 10_000
     assert sorted(p.name for p in tmp_path.iterdir() if p.name != "user") == ["frames", "preview.png", "scene.blend"]
 

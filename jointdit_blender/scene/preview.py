@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 from pathlib import Path
@@ -25,20 +26,23 @@ def render_preview(scene: bpy.types.Scene, path: Path, longest_side: int = 1024,
         raise BuildError("The preview needs a camera in the scene; add one or build a frame first.")
     render = scene.render
     factor = longest_side / max(render.resolution_x, render.resolution_y)
+    width, height = (max(4, round(side * factor / (1.0 - 2.0 * cut))) for side, cut in ((render.resolution_x, inset[0]), (render.resolution_y, inset[1])))
+    # Whole pixels, rounded inwards: a pixel that the surface covers by half is half empty.
+    cut_x, cut_y = (math.ceil(cut * side) / side for side, cut in ((width, inset[0]), (height, inset[1])))
     handle, temporary = tempfile.mkstemp(suffix=".png")
     os.close(handle)
     settings = [
         (render, "filepath", temporary),
         (render, "engine", "CYCLES"),
         (render, "resolution_percentage", 100),
-        (render, "resolution_x", max(4, round(render.resolution_x * factor / (1.0 - 2.0 * inset[0])))),
-        (render, "resolution_y", max(4, round(render.resolution_y * factor / (1.0 - 2.0 * inset[1])))),
+        (render, "resolution_x", width),
+        (render, "resolution_y", height),
         (render, "use_border", True),
         (render, "use_crop_to_border", True),
-        (render, "border_min_x", inset[0]),
-        (render, "border_max_x", 1.0 - inset[0]),
-        (render, "border_min_y", inset[1]),
-        (render, "border_max_y", 1.0 - inset[1]),
+        (render, "border_min_x", cut_x),
+        (render, "border_max_x", 1.0 - cut_x),
+        (render, "border_min_y", cut_y),
+        (render, "border_max_y", 1.0 - cut_y),
         (render, "use_file_extension", False),
         (render, "use_compositing", False),
         (render, "use_sequencer", False),
