@@ -12,6 +12,7 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
+from jointdit.evaluation.depth import aligned_error
 from jointdit.models import EMBEDDED, Models
 from jointdit.pipeline import JointDiTPipeline
 from jointdit.procedural import render
@@ -74,13 +75,6 @@ def test_grounds_and_skies_follow_the_prompt() -> None:
     assert clear[2] > 1.15 * clear[0]
     assert night.mean() < 0.4 * clear.mean()
     assert sunset[0] > sunset[2] > night.mean()
-
-
-def aligned_error(estimate: np.ndarray, truth: np.ndarray) -> float:
-    """Root mean square of truth minus the best scale and shift of the estimate, over the deviation of the truth: 0 perfect, 1 useless."""
-    a = np.stack([estimate.ravel(), np.ones(estimate.size)], axis=1).astype(np.float64)
-    b = truth.ravel().astype(np.float64)
-    return float((b - a @ np.linalg.lstsq(a, b, rcond=None)[0]).std() / b.std())
 
 
 def test_depth_of_unseen_pictures(pipeline: JointDiTPipeline) -> None:

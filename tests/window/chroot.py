@@ -67,7 +67,7 @@ def enter(command: list[str], shared: list[Path], environment: dict[str, str]) -
     lines = ["set -e", f"mount -t proc proc {folder}/proc", f"mount --rbind /dev {folder}/dev"]
     for path in shared:
         lines += [f'mkdir -p "{folder}{path}"', f'mount --bind "{path}" "{folder}{path}"']
-    variables = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/root", **environment}
+    variables = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/tmp", **environment}
     assignments = [f"{name}={value}" for name, value in variables.items()]
     lines.append(f'exec chroot "{folder}" env -i "$@"')
     return ["unshare", "--mount", "--propagation", "private", "bash", "-c", "\n".join(lines), "enter", *assignments, *command]
