@@ -107,6 +107,24 @@ def test_cancel_stops_within_a_step_and_leaves_nothing(models: Models, tmp_path:
     assert steps == [0, 1, 2] and list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("phase", ["loading", "encoding", "sampling", "decoding", "writing"])
+def test_a_cancel_in_any_phase_leaves_nothing(models: Models, tmp_path: Path, phase: str) -> None:
+    def stop(progress: Progress) -> None:
+        if progress.phase == phase:
+            raise CancelledError("stopped")
+
+    with pytest.raises(CancelledError):
+        generate(Job("joint", tmp_path, prompt="x", steps=1, model="tiny"), models, stop)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cancel_that_comes_too_late_loses_no_result(models: Models, tmp_path: Path) -> None:
+    """Once the frame is on disk nothing is reported any more, so that nothing can raise."""
+    before = []
+    generate(Job("joint", tmp_path, prompt="x", steps=1, model="tiny"), models, lambda _: before.extend(tmp_path.iterdir()))
+    assert before == []
+
+
 def test_a_long_prompt_works_and_says_what_was_ignored(models: Models, tmp_path: Path) -> None:
     result = generate(Job("joint", tmp_path, prompt="a red cube on a hill " * 571, steps=1, model="tiny"), models, silent)
     assert any("longer than the model reads" in w for w in result.warnings)

@@ -232,8 +232,8 @@ def _run(
         "timings": {"load": round(loaded - began, 3), "sample": round(sampled - loaded, 3), "total": round(time.perf_counter() - began, 3)},
         "warnings": warnings,
     }  # fmt: skip
+    # The last report came before: a cancel that comes now is too late, and may not lose a result that is on disk.
     frame = write_frame(job.output, folder_name(job.prompt, job.seed), image, disparity, about)
-    report(Progress("writing", 1, 1))
     return Result(frame.resolve(), tuple(warnings))
 
 
