@@ -1,20 +1,23 @@
 # SPDX-FileCopyrightText: 2026 JointDiT for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How long a frame of 1024 x 1024 pixels takes to become a mesh, and a slider to show: prints a table in Markdown.
+"""How long frames take to become meshes, points and domes, a slider to show, and a mesh to be baked: prints tables in Markdown.
 
-Run it with a Python that has bpy: `python benchmarks/scene_build.py [--size N] [--runs N]`.
+Run it with a Python that has bpy: `python benchmarks/scene_build.py [--sizes 512 1024 2048] [--runs N]`. Every line is measured in a process of
+its own, so that its peak of memory is its own.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import resource
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import bpy
 import numpy as np
@@ -25,26 +28,45 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from frames import gradient, hills, make_frame  # noqa: E402
 
 from jointdit_blender.core import lifting  # noqa: E402
-from jointdit_blender.core.frame import Frame, read_frame  # noqa: E402
+from jointdit_blender.core.frame import Camera, Frame, read_frame  # noqa: E402
+from jointdit_blender.scene.bake import bake  # noqa: E402
 from jointdit_blender.scene.builder import BuildOptions, build_frame  # noqa: E402
 from jointdit_blender.scene.modifier import set_input  # noqa: E402
 from jointdit_blender.scene.pixels import load_picture, read_pixels  # noqa: E402
 
-TARGETS = {"build": 0.4, "slider": 0.1}
+PLAIN = {"clean": False, "back_layer": False, "sky": "keep", "torn": "cut"}
+"""Nothing but the live geometry: what the targets are set for."""
+CASES = {
+    "files to mesh": PLAIN,
+    "files to mesh, clean edges, layer behind, sky": {},
+    "files to points": PLAIN | {"geometry": "points"},
+    "files to dome": PLAIN | {"geometry": "dome"},
+    "slider, mesh": PLAIN,
+    "slider, mesh with layer behind": {},
+    "slider, points": PLAIN | {"geometry": "points"},
+    "slider, dome": PLAIN | {"geometry": "dome"},
+    "bake": PLAIN,
+    "bake, error 0.5 %": PLAIN,
+    "from_pydata": {},
+    "loop over pixels": {},
+}
+TARGETS = {("files to mesh", 1024): 0.4, ("slider, mesh", 1024): 0.1, ("slider, mesh", 2048): 0.4, ("slider, points", 1024): 0.1}
+SLOWEST_LOOP = 1024
+"""Pixels along a side up to which Python is asked to go through all of them."""
 
 
-def blocky(size: int) -> np.ndarray:
-    """Hills with boxes before them, so that there is something to tear; (size, size) float32 from 0 to 1."""
-    values = 0.6 * hills(size, size)
+def blocky(width: int, height: int) -> np.ndarray:
+    """Hills with boxes before them, so that there is something to tear; (height, width) float32 from 0 to 1."""
+    values = 0.6 * hills(width, height)
     generator = np.random.default_rng(0)
     for _ in range(30):
-        side = size // 8
-        x, y = generator.integers(0, size - side, 2).tolist()
+        side = height // 8
+        x, y = int(generator.integers(0, width - side)), int(generator.integers(0, height - side))
         values[y : y + side, x : x + side] += 0.2
     return np.clip(values, 0.0, 1.0)
 
 
-def naive_build(folder: Path) -> None:
+def from_pydata(folder: Path) -> None:
     """What a simple add-on does: Python lists of vertices and faces, and `from_pydata`."""
     frame = read_frame(folder)
     disparity = read_pixels(load_picture(frame.disparity)).astype(np.float64)
@@ -53,77 +75,108 @@ def naive_build(folder: Path) -> None:
     rows, columns = np.nonzero(~torn)
     first = rows * frame.width + columns
     faces = np.stack([first, first + frame.width, first + frame.width + 1, first + 1], axis=1)
+    _link(points.tolist(), faces.tolist())
+
+
+def loop_over_pixels(folder: Path) -> None:
+    """What the simplest add-ons do: a loop in Python over every pixel."""
+    frame = read_frame(folder)
+    disparity = read_pixels(load_picture(frame.disparity)).tolist()
+    rays = lifting.rays(frame.camera, frame.width, frame.height, frame.distance).tolist()
+    near, far = vars(frame.mapping).values()
+    depth = [[1.0 / (d / near + (1.0 - d) / far) for d in row] for row in disparity]
+    vertices, faces = [], []
+    for row in range(frame.height):
+        for column in range(frame.width):
+            x, y, z = rays[row][column]
+            distance = depth[row][column]
+            vertices.append((x * distance, y * distance, z * distance))
+            if row and column:
+                corners = (depth[row - 1][column - 1], depth[row][column - 1], distance, depth[row - 1][column])
+                if max(corners) - min(corners) <= 0.06 * min(corners):
+                    index = row * frame.width + column
+                    faces.append((index - frame.width - 1, index - 1, index, index - frame.width))
+    _link(vertices, faces)
+
+
+def _link(vertices: list, faces: list) -> None:
     mesh = bpy.data.meshes.new("naive")
-    mesh.from_pydata(points.tolist(), [], faces.tolist())
-    item = bpy.data.objects.new("naive", mesh)
-    bpy.context.scene.collection.objects.link(item)
+    mesh.from_pydata(vertices, [], faces)
+    bpy.context.scene.collection.objects.link(bpy.data.objects.new("naive", mesh))
     bpy.context.view_layer.update()
 
 
-class Times(NamedTuple):
-    """Seconds of every run on the clock, and of all cores together: the latter tell the same on a busy machine."""
-
-    wall: list[float]
-    cores: list[float]
-
-
-def seconds(work: Callable[[], object], runs: int, prepare: Callable[[], object] = lambda: None) -> Times:
-    """Times of `runs` runs."""
-    times = Times([], [])
+def work(case: str, frame: Frame, runs: int) -> Iterator[Callable[[], object]]:
+    """What is to be timed, once for every run; what comes before is not."""
+    options = BuildOptions(**CASES[case])
+    context = bpy.context
+    if case.startswith("slider"):
+        modifier = build_frame(context, frame, options).object.modifiers[0]
+        context.view_layer.update()
+        for far in np.linspace(30.0, 60.0, 2 * runs).tolist():
+            yield lambda far=far: (set_input(modifier, "Far", far), context.view_layer.update())
+        return
     for _ in range(runs):
-        prepare()
-        start, start_cores = time.perf_counter(), time.process_time()
-        work()
-        times.wall.append(time.perf_counter() - start)
-        times.cores.append(time.process_time() - start_cores)
-    return times
+        bpy.ops.wm.read_factory_settings(use_empty=True)
+        if case.startswith("files"):
+            yield lambda: (build_frame(bpy.context, read_frame(frame.folder), options), bpy.context.view_layer.update())
+        elif case.startswith("bake"):
+            relief = build_frame(bpy.context, frame, options).object
+            yield lambda relief=relief: bake(bpy.context, relief, error=0.005 if "error" in case else None)
+        else:
+            yield lambda: {"from_pydata": from_pydata, "loop over pixels": loop_over_pixels}[case](frame.folder)
 
 
-def slider_seconds(frame: Frame, options: BuildOptions, runs: int) -> Times:
-    """Times from a new value of Far to the evaluated geometry."""
-    bpy.ops.wm.read_factory_settings(use_empty=True)
-    modifier = build_frame(bpy.context, frame, options).object.modifiers[0]
-    distances = iter(np.linspace(30.0, 60.0, runs + 1).tolist())
-
-    def slide() -> None:
-        set_input(modifier, "Far", next(distances))
-        bpy.context.view_layer.update()
-
-    return seconds(slide, runs)
+def measure(case: str, size: int, runs: int) -> dict[str, float]:
+    """Seconds on the clock and of all cores together, which tell the same on a busy machine, and the peak of memory in megabytes."""
+    dome = "dome" in case
+    camera = Camera("equirectangular", 360.0, 180.0) if dome else Camera()
+    height = size // 2 if dome else size
+    with tempfile.TemporaryDirectory() as folder:
+        disparity, rgb = blocky(size, height), gradient(size, height)
+        frame = make_frame(Path(folder) / "frame", disparity, rgb=rgb, camera=camera, distance="radial" if dome else "planar")
+        bpy.ops.wm.read_factory_settings(use_empty=True)
+        before, wall, cores = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, [], []
+        for task in work(case, frame, runs):
+            start, start_cores = time.perf_counter(), time.process_time()
+            task()
+            wall.append(time.perf_counter() - start)
+            cores.append(time.process_time() - start_cores)
+    peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024.0
+    return {"median": statistics.median(wall), "least": min(wall), "cores": min(cores), "peak": peak}
 
 
 def main() -> int:
     """Measure and print; returns 1 where a target is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--size", type=int, default=1024)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[512, 1024, 2048])
     parser.add_argument("--runs", type=int, default=7)
+    parser.add_argument("--case", choices=CASES, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    size, runs = arguments.size, arguments.runs
-    with tempfile.TemporaryDirectory() as folder:
-        frame = make_frame(Path(folder) / "frame", blocky(size), rgb=gradient(size, size))
-
-        def clear() -> None:
-            bpy.ops.wm.read_factory_settings(use_empty=True)
-
-        rows = []
-        for geometry in ("mesh", "points"):
-            options = BuildOptions(geometry=geometry)
-            # `build_frame` ends with the evaluated geometry: it counts its vertices.
-            built = seconds(lambda o=options: build_frame(bpy.context, read_frame(frame.folder), o), runs, clear)
-            rows.append((f"files to {geometry}", built, "build"))
-            rows.append((f"slider, {geometry}", slider_seconds(frame, options, 2 * runs), "slider"))
-        clear()
-        naive = seconds(lambda: naive_build(frame.folder), 2, clear)
-    version, numpy = bpy.app.version_string, np.__version__
-    print(f"\nBlender {version}, numpy {numpy}, {size} x {size} pixels\n")
-    print("| what | median s | least s | least s of all cores | target s | met |\n|---|---|---|---|---|---|")
-    met = {name: min(times.wall) < TARGETS[target] for name, times, target in rows}
-    for name, (wall, cores), target in rows:
-        figures = f"{statistics.median(wall):.3f} | {min(wall):.3f} | {min(cores):.3f} | {TARGETS[target]}"
-        print(f"| {name} | {figures} | {'yes' if met[name] else 'NO'} |")
-    print(f"| from_pydata, naive | {statistics.median(naive.wall):.3f} | {min(naive.wall):.3f} | {min(naive.cores):.3f} | | |")
-    print(f"\nfrom_pydata takes {min(naive.wall) / min(rows[0][1].wall):.1f} times as long as the live mesh.")
-    return 0 if all(met.values()) else 1
+    if arguments.case:
+        print("\n" + json.dumps(measure(arguments.case, arguments.sizes[0], arguments.runs)))
+        return 0
+    met = True
+    for size in arguments.sizes:
+        print(f"\nBlender {bpy.app.version_string}, numpy {np.__version__}, {size} x {size} pixels (domes {size} x {size // 2})\n")
+        print("| what | median s | least s | least s of all cores | peak MB | target s | met |\n|---|---|---|---|---|---|---|")
+        least = {}
+        for case in CASES:
+            if case == "loop over pixels" and size > SLOWEST_LOOP:
+                continue
+            runs = 1 if case in ("from_pydata", "loop over pixels") else arguments.runs
+            command = [sys.executable, __file__, "--case", case, "--sizes", str(size), "--runs", str(runs)]
+            output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+            found = json.loads(next(line for line in reversed(output.splitlines()) if line.startswith("{")))
+            least[case], target = found["least"], TARGETS.get((case, size))
+            verdict = "" if target is None else "yes" if found["least"] < target else "NO"
+            met = met and verdict != "NO"
+            figures = f"{found['median']:.3f} | {found['least']:.3f} | {found['cores']:.3f} | {found['peak']:.0f} | {target or ''}"
+            print(f"| {case} | {figures} | {verdict} |", flush=True)
+        for naive in ("from_pydata", "loop over pixels"):
+            if naive in least:
+                print(f"\n{naive} takes {least[naive] / least['files to mesh']:.1f} times as long as the live mesh.", flush=True)
+    return 0 if met else 1
 
 
 if __name__ == "__main__":

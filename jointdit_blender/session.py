@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,14 +22,12 @@ from .core.frame import FrameError, read_frame
 from .core.jobs import Job
 from .core.rpc import readable
 from .core.worker import State, Worker
-from .scene.builder import MODIFIER_NAME, BuildError, BuildOptions, BuildResult, build_frame
+from .scene.builder import BuildError, BuildOptions, build_frame
 
 INTERVAL = 0.1
 """Seconds between two looks at the worker; each takes a few milliseconds at most."""
 KEPT = 20
 """Closed runs that stay in the list."""
-GEOMETRIES = {"RELIEF": "mesh", "POINTS": "points"}
-SHOWN_INPUTS = ("Near", "Far", "Field of View", "Tear", "Fill Gaps", "Step", "Points", "Point Size")
 
 
 @dataclass(eq=False)
@@ -86,8 +83,7 @@ class Session:
             self.worker.stop()
             self.worker.interpreter = interpreter
         title = " ".join(settings.prompt.split()) or Path(job.get("image") or job.get("disparity") or "").name
-        options = BuildOptions(geometry=GEOMETRIES[settings.build], tear=settings.tear, fill_gaps=True)
-        run = Run(self.worker.submit(job), readable(title[:200]), context.scene.name, options)
+        run = Run(self.worker.submit(job), readable(title[:200]), context.scene.name, settings.build_options())
         self.runs.append(run)
         for old in [other for other in self.runs if other.closed][:-KEPT]:
             self.runs.remove(old)
@@ -203,9 +199,10 @@ def _build(run: Run) -> None:
         except (BuildError, FrameError, OSError) as error:
             run.message = str(error)
             return
-        choose(bpy.context, result)
+        select_only(bpy.context, result.object)
+        # Later results leave the view alone.
         if first and window is not None:
-            _look_through_camera(window)
+            look_through_camera(window)
     run.object_name = result.object.name
     run.message = " ".join([f"{result.sentence}.", *run.warnings])
     if first and window is not None and _colorless(window):
@@ -217,29 +214,14 @@ def _build(run: Run) -> None:
             bpy.ops.ed.undo_push(message=f"JointDiT: {result.object.name}"[:60])
 
 
-def choose(context: bpy.types.Context, result: BuildResult) -> None:
-    """Make the new object the active and only selected one."""
-    for item in context.view_layer.objects:
-        item.select_set(item == result.object)
-    context.view_layer.objects.active = result.object
-
-
-def frame_modifier(item: bpy.types.Object | None) -> bpy.types.NodesModifier | None:
-    """The modifier that makes an object a frame of ours."""
-    modifier = item.modifiers.get(MODIFIER_NAME) if item else None
-    return modifier if isinstance(modifier, bpy.types.NodesModifier) and modifier.node_group else None
-
-
-def shown_inputs(modifier: bpy.types.NodesModifier) -> Iterator[tuple[str, Any, str]]:
-    """The live inputs for the panel, each as its name and the owner and path of its property."""
-    sockets = modifier.node_group.interface.items_tree
-    identifiers = {item.name: str(item.identifier) for item in sockets if item.item_type == "SOCKET" and item.in_out == "INPUT"}
-    # Blender 5.2 has typed properties; before it, inputs are custom properties of the modifier.
-    inputs = getattr(getattr(modifier, "properties", None), "inputs", None)
-    for name in SHOWN_INPUTS:
-        key = identifiers.get(name)
-        if key is not None:
-            yield (name, modifier, f'["{key}"]') if inputs is None else (name, getattr(inputs, key), "value")
+def select_only(context: bpy.types.Context, chosen: bpy.types.Object) -> None:
+    """Make an object the active and only selected one."""
+    layer = context.view_layer
+    # Objects that were just removed are still in its list.
+    layer.update()
+    for item in layer.objects:
+        item.select_set(item == chosen)
+    layer.objects.active = chosen
 
 
 def _inside(scene: bpy.types.Scene, window: bpy.types.Window | None) -> AbstractContextManager[Any]:
@@ -251,8 +233,8 @@ def _inside(scene: bpy.types.Scene, window: bpy.types.Window | None) -> Abstract
     return bpy.context.temp_override(scene=scene, view_layer=scene.view_layers[0])
 
 
-def _look_through_camera(window: bpy.types.Window) -> None:
-    """Show the scene's first result as its camera sees it; later results leave the view alone."""
+def look_through_camera(window: bpy.types.Window) -> None:
+    """Show the scene in every viewport of the window as its camera sees it."""
     for area in window.screen.areas:
         if area.type == "VIEW_3D":
             area.spaces.active.region_3d.view_perspective = "CAMERA"

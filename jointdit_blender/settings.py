@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 import bpy
 from bpy.props import BoolProperty, CollectionProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
 
+from .building import BuildSettings, rounded
 from .core.request import Request
+from .scene.options import BuildOptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,16 +23,19 @@ TASKS = (
     ("IMAGE", "Image", "Find the depth of a picture"),
     ("DEPTH", "Depth", "Make an image that follows a depth picture"),
 )
-BUILDS = (
-    ("RELIEF", "Relief", "Build a surface with a vertex for every pixel"),
-    ("POINTS", "Points", "Build a point cloud with a point for every pixel"),
-)
 QUALITIES = (
     ("DRAFT", "Draft", "8 steps: to find a seed and a prompt"),
     ("STANDARD", "Standard", "As many steps as the model takes by itself: good for most pictures"),
     ("FINE", "Fine", "40 steps: the last details"),
     ("CUSTOM", "Custom", "Choose the number of steps yourself"),
 )
+TEMPLATE_ITEMS = (
+    ("BACKDROP", "Backdrop", "Generate and fit the picture to the scene's camera, to fill the view behind other objects"),
+    ("ROOM", "Room", "Generate and stand the result on the ground in true size, with a floor for other objects"),
+    ("DOME", "Dome", "Generate and close the result all around the camera, to light and surround the scene"),
+    ("POINTS", "Points", "Generate a cloud of points"),
+)
+"""What `scene.templates` stands for."""
 TASK_NAMES = {"TEXT": "joint", "IMAGE": "image_to_depth", "DEPTH": "depth_to_image"}
 STEPS = {"DRAFT": 8, "STANDARD": None, "FINE": 40}
 SEED_MAX = 2**31 - 1
@@ -38,14 +43,13 @@ RELATIVE = {"PATH_SUPPORTS_BLEND_RELATIVE"}
 """A path may begin with //, the folder of the .blend."""
 
 
-class JOINTDIT_PG_settings(bpy.types.PropertyGroup):
-    """What the next result is made from."""
+class JOINTDIT_PG_settings(BuildSettings, bpy.types.PropertyGroup):
+    """What the next result is made from, and how it is built."""
 
     task: EnumProperty(name="Task", description="What you start from", items=TASKS)
     prompt: StringProperty(name="Prompt", description="Describe the picture that you want", options={"TEXTEDIT_UPDATE"})
     image: StringProperty(name="Image", description="The picture whose depth you want", subtype="FILE_PATH", options=RELATIVE)
     disparity: StringProperty(name="Depth Picture", description="The picture to follow, white where it is near", subtype="FILE_PATH", options=RELATIVE)
-    build: EnumProperty(name="Build", description="What is built from the result", items=BUILDS)
     quality: EnumProperty(name="Quality", description="More steps take longer and give finer pictures", items=QUALITIES, default="STANDARD")
     steps: IntProperty(name="Steps", description="Number of sampling steps", default=20, min=1, max=1000, soft_max=60)
     seed: IntProperty(name="Seed", description="The same seed and settings give the same result", default=0, min=0, max=SEED_MAX)
@@ -64,23 +68,21 @@ class JOINTDIT_PG_settings(bpy.types.PropertyGroup):
         max=math.radians(175.0),
         subtype="ANGLE",
     )
-    tear: FloatProperty(
-        name="Tear",
-        description="Jump in depth, relative to the distance, at which the surface is cut",
-        default=0.06,
-        min=0.0,
-        soft_max=1.0,
-        precision=3,
-    )
 
-    def missing(self) -> str:
-        """What has to be given before Generate, as a sentence, or nothing. Cheap enough for poll()."""
+    def nothing_given(self) -> str:
+        """What has to be given before anything can be made from it, as a sentence, or nothing. Cheap enough for poll()."""
         if self.task == "TEXT" and not self.prompt.strip():
             return "Describe the picture first: the prompt is empty"
         if self.task == "IMAGE" and not self.image:
             return "Choose the picture first whose depth you want"
         if self.task == "DEPTH" and not self.disparity:
             return "Choose the depth picture first that the image should follow"
+        return ""
+
+    def missing(self) -> str:
+        """What has to be given or mended before Generate, as a sentence, or nothing. Cheap enough for poll()."""
+        if nothing := self.nothing_given():
+            return nothing
         if not self.near < self.far:
             return "Near must be smaller than far"
         return ""
@@ -98,11 +100,26 @@ class JOINTDIT_PG_settings(bpy.types.PropertyGroup):
             steps=self.steps if self.quality == "CUSTOM" else STEPS[self.quality],
             guidance=self.guidance if self.use_guidance else None,
             model=model,
-            near=self.near,
-            far=self.far,
-            # Blender keeps 32 bits of the angle in radians: 55 degrees would come back as 55.0000013.
-            horizontal_angle=round(math.degrees(self.horizontal_angle), 4),
+            near=rounded(self.near),
+            far=rounded(self.far),
+            horizontal_angle=self.degrees,
         )
+
+    @property
+    def degrees(self) -> float:
+        """The horizontal field of view. Blender keeps 32 bits of it in radians: 55 degrees would come back as 55.0000013."""
+        return round(math.degrees(self.horizontal_angle), 4)
+
+    def adopt(self, options: BuildOptions) -> None:
+        """Show these options. Distances that they leave to the frame become what they are in a new file."""
+        super().adopt(options)
+        for name, value in (("near", options.near), ("far", options.far)):
+            if value is None:
+                self.property_unset(name)
+            else:
+                setattr(self, name, value)
+        if options.horizontal_angle is not None:
+            self.horizontal_angle = math.radians(options.horizontal_angle)
 
 
 class JOINTDIT_PG_job(bpy.types.PropertyGroup):

@@ -42,7 +42,7 @@ def test_only_the_required_keys(folder: Path) -> None:
     required = ("format", "version", "width", "height", "camera", "distance", "mapping")
     path.write_text(json.dumps({name: data[name] for name in required} | {"unknown": [1], "seed": None}), encoding="utf-8")
     frame = read_frame(folder)
-    assert frame.seed is None and frame.prompt == "" and frame.warnings == ()
+    assert frame.seed is None and frame.prompt == "" and frame.warnings == ('frame.json has fields that are not known here and were passed over: "unknown".',)
 
 
 def test_scale_and_shift_and_panoramas(folder: Path) -> None:
@@ -143,6 +143,20 @@ def test_sizes_that_differ(folder: Path) -> None:
     write_png(folder / "image.png", np.zeros((8, 11, 3), np.uint8))
     with pytest.raises(FrameError, match=r"image\.png is 11 x 8"):
         read_frame(folder)
+
+
+def test_too_many_pixels(folder: Path) -> None:
+    path = folder / "frame.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"width": 16384, "height": 8192}))
+    with pytest.raises(FrameError, match="67 million pixels at most"):
+        read_frame(folder)
+
+
+def test_unknown_fields_are_passed_over_and_named(folder: Path) -> None:
+    assert read_frame(folder).warnings == ()
+    change(folder, focal=50, camera={"projection": "perspective", "horizontal_angle": 50.0, "lens": 28})
+    (warning,) = read_frame(folder).warnings
+    assert '"focal", "camera.lens"' in warning and warning.endswith(".")
 
 
 def test_headers(tmp_path: Path) -> None:

@@ -18,6 +18,13 @@ IMAGE_NAME, DISPARITY_NAME, DESCRIPTION_NAME = "image.png", "disparity.exr", "fr
 PROJECTIONS = ("perspective", "cylindrical", "equirectangular")
 DISTANCES = ("planar", "radial", "horizontal")
 SMALLEST, LARGEST = 2, 16384
+MOST_PIXELS = 2**26
+"""67 million: Blender takes 16 bytes of memory for each, several times."""
+KNOWN = {
+    *("format", "version", "prompt", "task", "seed", "steps", "guidance", "model", "revision", "programs", "width", "height", "working_size"),
+    *("camera", "distance", "mapping", "timings", "warnings"),
+}
+KNOWN_CAMERA = {"projection", "horizontal_angle", "vertical_angle", "principal_point"}
 
 
 class FrameError(Exception):
@@ -123,10 +130,13 @@ def parse_description(text: str, folder: Path) -> Frame:
     camera, distance = _read_camera(fields.section("camera")), fields.choice("distance", DISTANCES)
     if distance == "planar" and camera.projection != "perspective":
         raise FrameError(f"{where}: a {camera.projection} image has no planar distance; use radial or horizontal.")
+    width, height = fields.pixels("width"), fields.pixels("height")
+    if width * height > MOST_PIXELS:
+        raise FrameError(f"{where}: {width} x {height} pixels are too many; make the pictures smaller, to {MOST_PIXELS // 10**6} million pixels at most.")
     return Frame(
         folder=folder,
-        width=fields.pixels("width"),
-        height=fields.pixels("height"),
+        width=width,
+        height=height,
         camera=camera,
         distance=distance,
         mapping=_read_mapping(fields.section("mapping")),
@@ -136,7 +146,7 @@ def parse_description(text: str, folder: Path) -> Frame:
         steps=_optional(data.get("steps"), int, None),
         guidance=_optional(data.get("guidance"), (int, float), None),
         model=_optional(data.get("model"), str, None),
-        warnings=tuple(str(item) for item in _optional(data.get("warnings"), list, [])),
+        warnings=(*(str(item) for item in _optional(data.get("warnings"), list, [])), *_unknown(data)),
     )
 
 
@@ -259,6 +269,15 @@ class _Fields:
         pair = _Fields({f"{name} x": value[0], f"{name} y": value[1]}, self.where)
         limits = {"above": -10.0, "below": 11.0}
         return pair.number(f"{name} x", **limits), pair.number(f"{name} y", **limits)
+
+
+def _unknown(data: dict[str, Any]) -> list[str]:
+    """A sentence about fields that mean nothing here: a slip of the pen, or a newer program."""
+    names = sorted(set(data) - KNOWN) + [f"camera.{name}" for name in sorted(set(data["camera"]) - KNOWN_CAMERA)]
+    if not names:
+        return []
+    shown = ", ".join(_show(name) for name in names[:5]) + (", …" if len(names) > 5 else "")
+    return [f"{DESCRIPTION_NAME} has fields that are not known here and were passed over: {shown}."]
 
 
 def _optional(value: Any, kind: type | tuple[type, ...], default: Any) -> Any:

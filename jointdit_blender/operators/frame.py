@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 JointDiT for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Build a frame folder that is on disk: an earlier result, or one that another program wrote."""
+"""Build what is on disk: an earlier result, a frame that another program wrote, or a picture and its depth; chosen or dropped."""
 
 from __future__ import annotations
 
@@ -8,20 +8,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import bpy
-from bpy.props import EnumProperty, FloatProperty, StringProperty
+from bpy.props import CollectionProperty, StringProperty
 from bpy_extras.io_utils import ImportHelper
 
-from .. import session
-from ..core.frame import FrameError, read_frame
-from ..scene.builder import BuildError, BuildOptions, build_frame
-from ..settings import BUILDS
+from .. import preferences, session
+from ..building import BuildSettings
+from ..core.chosen import PICTURES, Pair, chosen_frame
+from ..core.frame import Camera, Frame, FrameError, NearFar, read_frame
+from ..scene.builder import BuildError, build_frame
+from ..scene.imported import ImportOptions, import_frame
 
 if TYPE_CHECKING:
     from bpy.stub_internal.rna_enums import OperatorReturnItems
 
+SHOWN = ("build", "step", "tear", "torn", "clean", "back_layer", "sky", "relit", "pack")
+TAB = "JointDiT"
 
-class JOINTDIT_OT_build_frame(bpy.types.Operator, ImportHelper):  # type: ignore[misc]
-    """Build the picture and depth of a frame folder in the scene"""
+
+class JOINTDIT_OT_build_frame(BuildSettings, bpy.types.Operator, ImportHelper):  # type: ignore[misc]
+    """Build a frame folder, or a picture and its depth, in the scene"""
 
     bl_idname = "jointdit.build_frame"
     bl_label = "Import RGB-D Frame"
@@ -29,9 +34,9 @@ class JOINTDIT_OT_build_frame(bpy.types.Operator, ImportHelper):  # type: ignore
 
     filename_ext = ".json"
     filepath: StringProperty(name="Frame", description="A frame folder, or the frame.json in it", subtype="FILE_PATH", options={"SKIP_SAVE"})
-    filter_glob: StringProperty(default="*.json", options={"HIDDEN"})
-    build: EnumProperty(name="Build", description="What is built from the frame", items=BUILDS)
-    tear: FloatProperty(name="Tear", description="Jump in depth, relative to the distance, at which the surface is cut", default=0.06, min=0.0)
+    directory: StringProperty(name="Folder", description="Where the files are", subtype="DIR_PATH", options={"SKIP_SAVE", "HIDDEN"})
+    files: CollectionProperty(type=bpy.types.OperatorFileListElement, options={"SKIP_SAVE", "HIDDEN"})
+    filter_glob: StringProperty(default=";".join(f"*{kind}" for kind in (".json", *PICTURES)), options={"HIDDEN"})
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -41,20 +46,87 @@ class JOINTDIT_OT_build_frame(bpy.types.Operator, ImportHelper):  # type: ignore
             return False
         return True
 
+    def invoke(  # type: ignore[override]  # the stubs say that it returns nothing
+        self, context: bpy.types.Context, _event: bpy.types.Event
+    ) -> set[OperatorReturnItems]:
+        """Begin with the settings of the panel; open the file browser unless files were dropped."""
+        for name in self.names():
+            setattr(self, name, getattr(context.scene.jointdit, name))
+        if self.files:
+            return self.execute(context)
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
     def execute(self, context: bpy.types.Context) -> set[OperatorReturnItems]:
-        """`filepath` is a frame folder or the frame.json in it."""
-        chosen = Path(bpy.path.abspath(self.filepath))
-        options = BuildOptions(geometry=session.GEOMETRIES[self.build], tear=self.tear, fill_gaps=True)
+        """`filepath` is a frame folder or its frame.json; or `files` in `directory` are that, or a picture and its depth."""
         try:
-            result = build_frame(context, read_frame(chosen if chosen.is_dir() else chosen.parent), options)
+            frame = self._frame(context)
+            result = build_frame(context, frame, self.build_options())
         except (BuildError, FrameError, OSError) as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        session.choose(context, result)
-        self.report({"INFO"}, result.sentence)
+        # Adjust Last Operation builds again; it must not make the frame folder again.
+        self.files.clear()
+        self.filepath = str(frame.folder)
+        session.select_only(context, result.object)
+        self.report({"INFO"}, " ".join([f"{result.sentence}.", *result.notes, *frame.warnings]))
         return {"FINISHED"}
+
+    def draw(self, _context: bpy.types.Context) -> None:
+        """Called by Blender: beside the file browser, and in Adjust Last Operation."""
+        layout = self.layout
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        for name in SHOWN:
+            layout.prop(self, name)
+
+    def _frame(self, context: bpy.types.Context) -> Frame:
+        folder = Path(bpy.path.abspath(self.directory))
+        chosen = chosen_frame([folder / item.name for item in self.files if item.name] or [Path(bpy.path.abspath(self.filepath))])
+        if not isinstance(chosen, Pair):
+            return read_frame(chosen)
+        settings = context.scene.jointdit
+        options = ImportOptions(Camera(horizontal_angle=settings.degrees), NearFar(settings.near, settings.far))
+        return import_frame(chosen.image, chosen.depth, preferences.output_folder(context), options)
+
+
+class JOINTDIT_FH_frame(bpy.types.FileHandler):
+    """Frames dropped on a 3D viewport. Ordinary pictures stay with Blender's own handlers: these files nobody else takes."""
+
+    bl_idname = "JOINTDIT_FH_frame"
+    bl_label = "JointDiT Frame"
+    bl_import_operator = JOINTDIT_OT_build_frame.bl_idname
+    bl_file_extensions = ".json;.npy"
+
+    @classmethod
+    def poll_drop(cls, context: bpy.types.Context) -> bool:
+        """Called by Blender."""
+        return _over_viewport(context) and not _tab_open(context)
+
+
+class JOINTDIT_FH_pictures(bpy.types.FileHandler):
+    """Also pictures, but only beside the open JointDiT tab: Blender tells a handler nothing of the dropped files but that their kind fits."""
+
+    bl_idname = "JOINTDIT_FH_pictures"
+    bl_label = "JointDiT Frame"
+    bl_import_operator = JOINTDIT_OT_build_frame.bl_idname
+    bl_file_extensions = ";".join((".json", *PICTURES))
+
+    @classmethod
+    def poll_drop(cls, context: bpy.types.Context) -> bool:
+        """Called by Blender."""
+        return _over_viewport(context) and _tab_open(context)
+
+
+def _over_viewport(context: bpy.types.Context) -> bool:
+    return context.area is not None and context.area.type == "VIEW_3D" and context.mode == "OBJECT"
+
+
+def _tab_open(context: bpy.types.Context) -> bool:
+    """Whether the sidebar beside the viewport shows our tab. A hidden sidebar is one pixel wide."""
+    return any(region.type == "UI" and region.width > 1 and region.active_panel_category == TAB for region in context.area.regions)
 
 
 def draw_import(menu: bpy.types.Menu, _context: bpy.types.Context) -> None:
     """The entry in File > Import."""
-    menu.layout.operator(JOINTDIT_OT_build_frame.bl_idname, text="RGB-D Frame (frame.json)")
+    menu.layout.operator(JOINTDIT_OT_build_frame.bl_idname, text="RGB-D Frame (frame.json, or picture and depth)")

@@ -8,11 +8,13 @@ import random
 from typing import TYPE_CHECKING
 
 import bpy
+from bpy.props import EnumProperty
 
 from .. import session
 from ..core.request import RequestError
 from ..core.worker import State
-from ..settings import SEED_MAX
+from ..scene.templates import TEMPLATES
+from ..settings import SEED_MAX, TEMPLATE_ITEMS
 
 if TYPE_CHECKING:
     from bpy.stub_internal.rna_enums import OperatorReturnItems
@@ -36,22 +38,57 @@ class JOINTDIT_OT_generate(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[OperatorReturnItems]:
         """Queue the job; without a window also wait for it, since no timer would."""
-        current = session.current()
-        try:
-            run = current.start(context)
-        except (RequestError, OSError) as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        if not bpy.app.background and context.window is not None:
-            session.watch()
-            return {"FINISHED"}
-        current.finish(run)
-        if run.object_name:
-            self.report({"INFO"}, run.message)
-            return {"FINISHED"}
-        if run.job.state is not State.CANCELLED:
-            self.report({"ERROR"}, run.message)
+        return _start(self, context)
+
+
+class JOINTDIT_OT_generate_template(bpy.types.Operator):
+    """Choose the settings for a common purpose and generate"""
+
+    bl_idname = "jointdit.generate_template"
+    bl_label = "Generate from Template"
+    # The settings change, so that is a step of its own.
+    bl_options = {"REGISTER", "UNDO"}
+
+    template: EnumProperty(name="Template", description="What the result is for", items=TEMPLATE_ITEMS, options={"SKIP_SAVE"})
+
+    @classmethod
+    def description(cls, _context: bpy.types.Context, properties: bpy.types.OperatorProperties) -> str:
+        """Called by Blender."""
+        return next(text for name, _, text in TEMPLATE_ITEMS if name == properties.template)
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Called by Blender."""
+        missing = context.scene.jointdit.nothing_given()
+        if missing:
+            cls.poll_message_set(missing)
+        return not missing
+
+    def execute(self, context: bpy.types.Context) -> set[OperatorReturnItems]:
+        """Called by Blender."""
+        context.scene.jointdit.adopt(TEMPLATES[self.template])
+        _start(self, context)
+        # Even when it could not start: the settings have changed.
+        return {"FINISHED"}
+
+
+def _start(operator: bpy.types.Operator, context: bpy.types.Context) -> set[OperatorReturnItems]:
+    current = session.current()
+    try:
+        run = current.start(context)
+    except (RequestError, OSError) as error:
+        operator.report({"ERROR"}, str(error))
         return {"CANCELLED"}
+    if not bpy.app.background and context.window is not None:
+        session.watch()
+        return {"FINISHED"}
+    current.finish(run)
+    if run.object_name:
+        operator.report({"INFO"}, run.message)
+        return {"FINISHED"}
+    if run.job.state is not State.CANCELLED:
+        operator.report({"ERROR"}, run.message)
+    return {"CANCELLED"}
 
 
 class JOINTDIT_OT_random_seed(bpy.types.Operator):

@@ -22,7 +22,7 @@ class JOINTDIT_OT_cancel(bpy.types.Operator):
     bl_label = "Cancel Job"
     bl_options = {"INTERNAL"}
 
-    job: IntProperty(options={"SKIP_SAVE"})
+    job: IntProperty(name="Job", description="Its number in the list", options={"SKIP_SAVE"})
 
     def execute(self, _context: bpy.types.Context) -> set[OperatorReturnItems]:
         """Called by Blender."""
@@ -37,7 +37,7 @@ class JOINTDIT_OT_copy_report(bpy.types.Operator):
     bl_label = "Copy Report"
     bl_options = {"INTERNAL"}
 
-    job: IntProperty(options={"SKIP_SAVE"})
+    job: IntProperty(name="Job", description="Its number in the list", options={"SKIP_SAVE"})
 
     def execute(self, context: bpy.types.Context) -> set[OperatorReturnItems]:
         """Called by Blender."""
@@ -57,7 +57,7 @@ class JOINTDIT_OT_clear_jobs(bpy.types.Operator):
     bl_label = "Clear Finished Jobs"
     bl_options = {"INTERNAL"}
 
-    job: IntProperty(description="Only this one; 0: all that are finished", options={"SKIP_SAVE"})
+    job: IntProperty(name="Job", description="Only this one; 0: all that are finished", options={"SKIP_SAVE"})
 
     def execute(self, _context: bpy.types.Context) -> set[OperatorReturnItems]:
         """Called by Blender."""

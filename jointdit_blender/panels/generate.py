@@ -8,7 +8,8 @@ from typing import Any
 
 import bpy
 
-from .layout import Sidebar, sentence
+from ..settings import TEMPLATE_ITEMS
+from .layout import Sidebar, button_grid, choice, property_column, sentence
 
 
 class JOINTDIT_PT_generate(Sidebar, bpy.types.Panel):
@@ -26,7 +27,7 @@ class JOINTDIT_PT_generate(Sidebar, bpy.types.Panel):
             sentence(box, context, missing, alert=True)
             box.operator("jointdit.set_up")
             layout.separator()
-        layout.row().prop(settings, "task", expand=True)
+        choice(layout, context, settings, "task")
         if settings.task == "IMAGE":
             layout.prop(settings, "image", text="", placeholder="Picture")
         elif settings.task == "DEPTH":
@@ -35,10 +36,9 @@ class JOINTDIT_PT_generate(Sidebar, bpy.types.Panel):
             layout.textbox(settings, "prompt", initial_visible_lines=3, placeholder="Describe the picture")
         else:
             layout.prop(settings, "prompt", text="", placeholder="Describe the picture")
-        column = layout.column()
-        column.use_property_split = True
-        column.use_property_decorate = False
-        column.row().prop(settings, "build", expand=True)
+        # Without a label beside it: at the narrowest sidebar the words would be cut off.
+        choice(layout, context, settings, "build")
+        column = property_column(layout)
         column.prop(settings, "quality")
         if settings.quality == "CUSTOM":
             column.prop(settings, "steps")
@@ -49,6 +49,11 @@ class JOINTDIT_PT_generate(Sidebar, bpy.types.Panel):
         large = layout.row()
         large.scale_y = 1.6
         large.operator("jointdit.generate")
+        column = layout.column(align=True)
+        column.label(text="Quick Start")
+        grid = button_grid(column, context)
+        for name, title, _ in TEMPLATE_ITEMS:
+            grid.operator("jointdit.generate_template", text=title).template = name
 
 
 class _SubPanel(Sidebar):
@@ -63,9 +68,7 @@ class JOINTDIT_PT_image(_SubPanel, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         """Called by Blender."""
-        layout, settings = self.layout, context.scene.jointdit
-        layout.use_property_split = True
-        layout.use_property_decorate = False
+        layout, settings = property_column(self.layout), context.scene.jointdit
         layout.prop(settings, "use_size")
         column = layout.column(align=True)
         column.active = settings.use_size
@@ -78,17 +81,59 @@ class JOINTDIT_PT_image(_SubPanel, bpy.types.Panel):
 
 
 class JOINTDIT_PT_depth(_SubPanel, bpy.types.Panel):
-    """How disparity becomes metres."""
+    """How disparity becomes metres, and what becomes of borders and of the sky."""
 
     bl_label = "Depth"
 
     def draw(self, context: bpy.types.Context) -> None:
         """Called by Blender."""
-        layout, settings = self.layout, context.scene.jointdit
-        layout.use_property_split = True
-        layout.use_property_decorate = False
+        layout, settings = property_column(self.layout), context.scene.jointdit
         column = layout.column(align=True)
-        column.prop(settings, "near")
-        column.prop(settings, "far")
+        for name in ("near", "far", "gamma"):
+            column.prop(settings, name)
         layout.prop(settings, "horizontal_angle")
-        layout.prop(settings, "tear")
+        layout.prop(settings, "step")
+        column = layout.column()
+        column.active = settings.build != "POINTS"
+        column.prop(settings, "tear")
+        column.prop(settings, "torn")
+        column.prop(settings, "back_layer")
+        layout.prop(settings, "clean")
+        layout.prop(settings, "sky")
+
+
+class JOINTDIT_PT_placing(_SubPanel, bpy.types.Panel):
+    """Where the result stands."""
+
+    bl_label = "Placing"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Called by Blender."""
+        settings = context.scene.jointdit
+        choice(self.layout, context, settings, "placing")
+        layout = property_column(self.layout)
+        if settings.placing == "BACKDROP":
+            layout.prop(settings, "distance")
+            layout.prop(settings, "use_focal_length")
+            column = layout.column()
+            column.active = settings.use_focal_length
+            column.prop(settings, "focal_length")
+            layout.prop(settings, "follow")
+            return
+        layout.prop(settings, "use_ground")
+        column = layout.column()
+        column.active = settings.use_ground
+        column.prop(settings, "camera_height")
+        layout.prop(settings, "floor")
+
+
+class JOINTDIT_PT_look(_SubPanel, bpy.types.Panel):
+    """What light does, and where the pictures are kept."""
+
+    bl_label = "Look"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Called by Blender."""
+        layout, settings = property_column(self.layout), context.scene.jointdit
+        for name in ("relit", "environment", "pack"):
+            layout.prop(settings, name)

@@ -9,6 +9,12 @@ from typing import Any
 
 import bpy
 
+ALWAYS = "Blender draws a panel with a layout"
+
+
+NARROW = 140
+"""Pixels at the default scale in which three words side by side would be cut off."""
+
 
 class Sidebar:
     """Where our panels stand. Any: the type checker's Panel wants a literal of its own."""
@@ -18,12 +24,40 @@ class Sidebar:
     bl_category = "JointDiT"
 
 
-def sentence(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, *, alert: bool = False) -> None:
+def sentence(layout: bpy.types.UILayout | None, context: bpy.types.Context, text: str, *, alert: bool = False) -> None:
     """A text as wide as the sidebar, over several lines. Blender does not wrap labels."""
+    assert layout is not None, ALWAYS
     column = layout.column(align=True)
     column.alert = alert
     column.scale_y = 0.8
-    # About 6 pixels a letter at the default scale; the margins and the tabs take some 56.
-    width = (context.region.width / context.preferences.system.ui_scale - 56) / 6.2
-    for line in textwrap.wrap(text, max(int(width), 16)):
+    # About 6 pixels a letter.
+    for line in textwrap.wrap(text, max(int(width(context) / 6.2), 16)):
         column.label(text=line, translate=False)
+
+
+def property_column(layout: bpy.types.UILayout | None) -> bpy.types.UILayout:
+    """A column of properties, each with its name on the left; none of ours can be animated."""
+    assert layout is not None, ALWAYS
+    column = layout.column()
+    column.use_property_split = True
+    column.use_property_decorate = False
+    return column
+
+
+def choice(layout: bpy.types.UILayout | None, context: bpy.types.Context, owner: Any, name: str) -> None:
+    """A choice between a few words: side by side where there is room, else as a menu."""
+    assert layout is not None, ALWAYS
+    if width(context) < NARROW:
+        layout.prop(owner, name, text="")
+    else:
+        layout.row().prop(owner, name, expand=True)
+
+
+def button_grid(layout: bpy.types.UILayout, context: bpy.types.Context) -> bpy.types.UILayout:
+    """Buttons in two columns, or in one where there is no room for two."""
+    return layout.grid_flow(columns=1 if width(context) < NARROW else 2, even_columns=True, align=True, row_major=True)
+
+
+def width(context: bpy.types.Context) -> float:
+    """Pixels between the margins of the sidebar, at the default scale: the margins and the tabs take some 56."""
+    return float(context.region.width / context.preferences.system.ui_scale - 56)

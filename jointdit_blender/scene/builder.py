@@ -1,72 +1,67 @@
 # SPDX-FileCopyrightText: 2026 JointDiT for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Build the objects of a frame: one collection with the live relief and its camera, or nothing at all."""
+"""Build the objects of a frame: one collection with the live relief and what belongs to it, or nothing at all."""
 
 from __future__ import annotations
 
 import math
-from contextlib import ExitStack
-from dataclasses import dataclass
+import re
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import bpy
 import numpy as np
 
-from ..core.frame import Frame, FrameError, NearFar
+from ..core.frame import Camera, Frame, FrameError, read_frame
+from ..core.ground import GroundError
+from ..core.lifting import Pinned, inverse_depth, nearness, pin, vertex_pixels
+from ..core.prepare import Prepared, prepare
+from ..core.surround import surroundings
 from .camera import clip_to, follow_field_of_view, frame_camera, look_through
-from .group import frame_group
+from .ground import find_ground
+from .live import MODIFIER_NAME, Live, live_object
+from .maps import color_image, maps_image
 from .material import frame_material
 from .modifier import set_input
-from .pixels import load_picture, read_pixels
+from .options import BuildError, BuildOptions
+from .pixels import load_picture, read_colors, read_pixels
+from .placing import PlacingError, align_ground, fit_to_camera
+from .sky import FARTHER, sky_sheet
+from .world import far_dome, floor, set_world
 
-MODIFIER_NAME = "JointDiT Frame"
-GEOMETRIES = ("mesh", "points")
-# Beyond this the sky counts as a hole: float32 positions mean nothing there.
-FARTHEST = 1e5
+__all__ = ("MODIFIER_NAME", "BuildError", "BuildOptions", "BuildResult", "build_frame", "frame_name", "rebuild")
 
-Block = TypeVar("Block", bound=bpy.types.ID)
-
-
-class BuildError(Exception):
-    """The objects cannot be made; `str(error)` is a sentence for a person."""
-
-
-@dataclass(frozen=True)
-class BuildOptions:
-    """How a frame becomes objects. None means: as the frame says. Metres, degrees.
-
-    `tear` is the relative jump in depth at which the surface is cut, `step` the number of pixels between vertices.
-    `fill_gaps` closes the cuts, as seen from the camera, with strips at the distance of what lies behind; their depth is not the frame's.
-    `look_through` makes the new camera the scene's own and sets the render resolution to the image's aspect.
-    """
-
-    geometry: str = "mesh"
-    near: float | None = None
-    far: float | None = None
-    horizontal_angle: float | None = None
-    tear: float = 0.06
-    fill_gaps: bool = False
-    step: int = 1
-    point_size: float = 1.0
-    pack: bool = True
-    look_through: bool = True
+PART_KEY, OPTIONS_KEY = "jointdit_part", "jointdit_options"
+FLOOR_LIFT = 0.01
+"""Metres."""
+CAMERA_HEIGHT = 1.6
+"""Metres from the floor to the eyes, where nothing else is said."""
+AROUND_WIDTH = 2048
+KINDS = ("objects", "meshes", "cameras", "images", "materials", "node_groups", "collections", "worlds", "actions")
 
 
 @dataclass(frozen=True)
 class BuildResult:
-    """What was made. `torn_share` is the part of all faces that was left out, 0 to 1, and 0 for points."""
+    """What was made. `torn_share` is the part of the faces that was cut, 0 to 1, and 0 for points; holes and sky do not count.
+
+    `camera` is the frame's own, None for a backdrop of the scene's camera. `notes` are sentences for the artist.
+    """
 
     collection: bpy.types.Collection
     object: bpy.types.Object
-    camera: bpy.types.Object
+    camera: bpy.types.Object | None
     geometry: str
     vertices: int
     torn_share: float
+    notes: tuple[str, ...] = ()
 
     @property
     def sentence(self) -> str:
-        """One sentence for the artist."""
+        """One sentence for the artist, without the notes."""
         count = f"{self.vertices:,}".replace(",", " ")
         if self.geometry == "points":
             return f"Built {count} points"
@@ -74,87 +69,66 @@ class BuildResult:
 
 
 @dataclass(frozen=True)
-class Mapping:
-    """1/Z of a frame as the group computes it: distances `near`, `far` in metres at the disparities `at_near`, `at_far`."""
+class _Source:
+    """What is read from a frame folder before anything is built; arrays have row 0 at the top."""
 
-    near: float
-    far: float
-    at_near: float = 1.0
-    at_far: float = 0.0
+    frame: Frame
+    image: bpy.types.Image
+    disparity: bpy.types.Image
+    values: np.ndarray
+    rgb: np.ndarray
+    pinned: Pinned
 
 
 def build_frame(context: bpy.types.Context, frame: Frame, options: BuildOptions | None = None) -> BuildResult:
     """Build the frame in the context's scene. Raises `BuildError` or `FrameError`; then nothing of it stays in the file."""
     options = options or BuildOptions()
-    _check(options, frame)
+    options.check(frame)
     scene = context.scene
     if scene is None:
         raise BuildError("There is no scene to build in; open or add one.")
-    with ExitStack() as undo:
-        image = _load(frame.image, frame, undo)
-        disparity = _load(frame.disparity, frame, undo)
-        disparity.colorspace_settings.name = "Non-Color"
-        disparity.alpha_mode = "NONE"
-        mapping = _mapping(frame, disparity, options)
-        if options.pack:
-            image.pack()
-            disparity.pack()
+    if options.horizontal_angle is not None:
+        frame = replace(frame, camera=replace(frame.camera, horizontal_angle=options.horizontal_angle))
+    with _all_or_nothing():
+        return _Build(context, scene, _read(frame, options), options).run()
 
-        name = frame_name(frame)
-        collection = _keep(bpy.data.collections.new(name), undo)
-        material = _keep(frame_material(name, image), undo)
-        mesh = _keep(bpy.data.meshes.new(name), undo)
-        relief = _keep(bpy.data.objects.new(name, mesh), undo)
-        camera = frame_camera(f"{name} Camera", frame)
-        _keep(cast(bpy.types.Camera, camera.data), undo)
-        _keep(camera, undo)
 
-        groups = set(bpy.data.node_groups)
-        group = frame_group(frame.camera, frame.distance)
-        if group not in groups:
-            _keep(group, undo)
-        modifier = cast(bpy.types.NodesModifier, relief.modifiers.new(MODIFIER_NAME, "NODES"))
-        modifier.node_group = group
-        angle = options.horizontal_angle or frame.camera.horizontal_angle
-        values = {
-            "Near": mapping.near,
-            "Far": mapping.far,
-            "Field of View": math.radians(angle),
-            "Vertical Angle": math.radians(frame.camera.vertical_angle or 180.0),
-            "Tear": options.tear,
-            "Step": options.step,
-            "Points": options.geometry == "points",
-            "Point Size": options.point_size,
-            "Disparity": disparity,
-            "Image": image,
-            "Material": material,
-            "Disparity at Near": mapping.at_near,
-            "Disparity at Far": mapping.at_far,
-            "Principal X": frame.camera.principal_point[0],
-            "Principal Y": frame.camera.principal_point[1],
-        }
-        for input_name, value in values.items():
-            set_input(modifier, input_name, value)
+def rebuild(context: bpy.types.Context, relief: bpy.types.Object, options: BuildOptions | None = None) -> BuildResult:
+    """Build the frame of an object anew from its folder, by `options` or as it was built; the new one takes the place of the old one.
 
-        # The camera's axes become the world's: forward is +Y, up is +Z. The camera hangs on the relief, free to be moved.
-        relief.rotation_euler = (math.pi / 2.0, 0.0, 0.0)
-        camera.parent = relief
-        clip_to(camera, mapping.near, mapping.far)
-        if frame.camera.projection == "perspective":
-            follow_field_of_view(camera, modifier)
-        _describe(relief, frame)
-        for item in (relief, camera):
-            collection.objects.link(item)
-        scene.collection.children.link(collection)
-        vertices, torn_share = _measure(context, relief, frame, options)
-        if vertices == 0:
-            raise BuildError(f"Nothing is left of the frame {frame.folder}: every pixel is a hole or torn; raise the tear threshold.")
-        # Only now, so that the strips are not counted as parts of the surface.
-        set_input(modifier, "Fill Gaps", options.fill_gaps)
-        if options.look_through:
-            look_through(scene, camera, frame)
-        undo.pop_all()
-    return BuildResult(collection, relief, camera, options.geometry, vertices, torn_share)
+    Raises `BuildError` or `FrameError`; then the old one stays as it is.
+    """
+    if relief.get("frame") is None or MODIFIER_NAME not in relief.modifiers:
+        raise BuildError(f"“{relief.name}” was not built from a frame; select the relief or the points of one.")
+    if options is None:
+        options = BuildOptions.from_json(str(relief.get(OPTIONS_KEY, "{}")))
+    result = build_frame(context, read_frame(Path(str(relief["frame"]))), replace(options, look_through=False))
+    new, scene = result.object, context.scene
+    if options.backdrop is None:
+        new.parent, new.parent_type, new.parent_bone = relief.parent, relief.parent_type, relief.parent_bone
+        new.matrix_parent_inverse, new.matrix_basis = relief.matrix_parent_inverse, relief.matrix_basis
+    name, parts = relief.name, _parts(relief)
+    if result.camera is not None and scene is not None and scene.camera is not None and scene.camera in parts:
+        scene.camera = result.camera
+    collection_name = next((collection.name for collection in relief.users_collection if collection != scene.collection), name)
+    for collection in relief.users_collection:
+        if collection == scene.collection:
+            continue
+        # What the artist has put beside the frame stays.
+        for item in set(collection.objects) - parts:
+            result.collection.objects.link(item)
+            collection.objects.unlink(item)
+        if not collection.children and not set(collection.objects) - parts:
+            bpy.data.collections.remove(collection)
+    for item in set(relief.children_recursive) - parts:
+        if item.parent in parts:
+            item.parent = new
+    bpy.data.batch_remove(parts)
+    result.collection.name = collection_name
+    for item in result.collection.objects:
+        # The old names are free now.
+        item.name = name if item == new else re.sub(r"\.\d{3}$", "", item.name)
+    return result
 
 
 def frame_name(frame: Frame) -> str:
@@ -166,83 +140,260 @@ def frame_name(frame: Frame) -> str:
     return title if frame.seed is None else f"{title} {frame.seed}"
 
 
-def _check(options: BuildOptions, frame: Frame) -> None:
-    if options.geometry not in GEOMETRIES:
-        raise BuildError(f"Geometry must be one of {', '.join(GEOMETRIES)}, not {options.geometry}.")
-    for name, value in (("near", options.near), ("far", options.far), ("the field of view", options.horizontal_angle)):
-        if value is not None and not (math.isfinite(value) and value > 0.0):
-            raise BuildError(f"The value for {name} must be a number above 0, not {value:g}.")
-    limit = 180.0 if frame.camera.projection == "perspective" else 360.0
-    if options.horizontal_angle is not None and options.horizontal_angle >= limit and not frame.camera.wraps:
-        raise BuildError(f"The field of view must be below {limit:g} degrees, not {options.horizontal_angle:g}.")
-    if options.step < 1 or not options.tear >= 0.0:
-        raise BuildError("The step must be at least 1 pixel and the tear threshold at least 0.")
+class _Build:
+    """One run of `build_frame`; every method is a step of it."""
+
+    def __init__(self, context: bpy.types.Context, scene: bpy.types.Scene, source: _Source, options: BuildOptions) -> None:
+        self.context, self.scene, self.source, self.options = context, scene, source, options
+        self.name = frame_name(source.frame)
+        self.folder = None if options.pack else source.frame.folder
+        self.notes: list[str] = []
+        # The parts of one build know each other by it.
+        self.mark = uuid.uuid4().hex
+
+    def run(self) -> BuildResult:
+        prepared = self._prepare()
+        relief = self._relief(prepared)
+        collection = bpy.data.collections.new(self.name)
+        collection.objects.link(relief.object)
+        self.scene.collection.children.link(collection)
+        vertices, torn_share = self._measure(relief.object, prepared)
+        if vertices == 0:
+            raise BuildError(f"Nothing is left of the frame {self.source.frame.folder}: every pixel is a hole or torn; raise the tear threshold.")
+        # Only now, so that strips and what is behind are not counted as parts of the surface.
+        set_input(relief.modifier, "Torn Faces", self.options.torn.capitalize())
+        set_input(relief.modifier, "Back Layer", prepared.back_rgb is not None)
+        camera = None if self.options.backdrop is not None and self.scene.camera is not None else self._camera(relief)
+        around = self._around(prepared)
+        for part in (camera, self._sky(relief, prepared), self._dome(around)):
+            if part is not None:
+                part.parent = relief.object
+                self._add(collection, part)
+        self._place(relief.object, camera)
+        if self.options.floor:
+            plane = floor(f"{self.name} Floor", 4.0 * self.source.pinned.far)
+            # In one plane with the picture's ground they would fight for every pixel.
+            plane.location.z = FLOOR_LIFT
+            self._add(collection, plane)
+        if camera is not None and self.options.look_through:
+            look_through(self.scene, camera, self.source.frame)
+        if around is not None and (self._lit or self.options.sky == "world"):
+            set_world(self.scene, self.name, around, relief.object.matrix_world)
+        self._describe(relief.object)
+        return BuildResult(collection, relief.object, camera, self.options.geometry, vertices, torn_share, tuple(self.notes))
+
+    def _add(self, collection: bpy.types.Collection, part: bpy.types.Object) -> None:
+        part[PART_KEY] = self.mark
+        collection.objects.link(part)
+
+    @property
+    def _lit(self) -> bool:
+        """Whether the picture becomes the world; a floor that catches shadows shows the world through it, and nothing else."""
+        return self.options.environment or self.options.floor
+
+    def _prepare(self) -> Prepared:
+        source, options = self.source, self.options
+        prepared = prepare(
+            source.values,
+            source.rgb,
+            source.pinned,
+            source.frame.camera,
+            clean=options.clean,
+            back_layer=options.back_layer and options.geometry != "points",
+            sky=options.sky != "keep",
+            cutoff=options.sky_cutoff,
+        )
+        finite = source.values[np.isfinite(source.values)]
+        if finite.size and finite.min() == finite.max():
+            self.notes.append("The disparity is the same everywhere, so everything stands at one distance.")
+        if options.sky in ("remove", "dome", "world") and prepared.cutoff == 0.0:
+            self.notes.append("No sky was found; raise the sky cut-off to remove what is far.")
+        return prepared
+
+    def _relief(self, prepared: Prepared) -> Live:
+        source, options = self.source, self.options
+        frame, pinned, camera = source.frame, source.pinned, source.frame.camera
+        values: dict[str, Any] = {
+            "Near": pinned.near,
+            "Far": pinned.far,
+            "Gamma": pinned.gamma,
+            "Field of View": math.radians(camera.horizontal_angle),
+            "Vertical Angle": math.radians(camera.vertical_angle or 180.0),
+            "Projection": camera.projection.capitalize(),
+            "Distance": frame.distance.capitalize(),
+            "Output": "Points" if options.geometry == "points" else "Mesh",
+            "Step": options.step,
+            "Tear": options.tear,
+            "Torn Faces": "Cut",
+            "Clean Edges": options.clean,
+            "Sky Cut-off": prepared.cutoff,
+            "Back Layer": False,
+            "Point Size": options.point_size,
+            "Disparity": source.disparity,
+            "Maps": maps_image(f"{self.name} Maps", prepared, self.folder),
+            "Image": source.image,
+            "Material": frame_material(self.name, source.image, options.relit, camera.wraps),
+            "Disparity at Near": pinned.at_near,
+            "Disparity at Far": pinned.at_far,
+            "Principal X": camera.principal_point[0],
+            "Principal Y": camera.principal_point[1],
+        }
+        if prepared.back_rgb is not None:
+            behind = color_image(f"{self.name} Behind", "behind.png", prepared.back_rgb, self.folder)
+            values["Back Material"] = frame_material(f"{self.name} Behind", behind, options.relit, camera.wraps)
+        relief = live_object(self.name, values)
+        # The camera's axes become the world's: forward is +Y, up is +Z.
+        relief.object.rotation_euler = (math.pi / 2.0, 0.0, 0.0)
+        relief.object[PART_KEY] = self.mark
+        return relief
+
+    def _measure(self, relief: bpy.types.Object, prepared: Prepared) -> tuple[int, float]:
+        """Vertices or points of the evaluated frame, and the share of its faces that was torn."""
+        evaluated = relief.evaluated_get(self.context.evaluated_depsgraph_get())
+        # The stubs know neither that it returns something nor the class of it.
+        geometry: Any = evaluated.evaluated_geometry()  # type: ignore[func-returns-value]
+        if self.options.geometry == "points":
+            return (len(geometry.pointcloud.points) if geometry.pointcloud else 0), 0.0
+        if geometry.mesh is None:
+            return 0, 0.0
+        whole = self._whole_faces(prepared)
+        return len(geometry.mesh.vertices), max(0.0, 1.0 - len(geometry.mesh.polygons) / whole) if whole else 0.0
+
+    def _whole_faces(self, prepared: Prepared) -> int:
+        """Faces of the grid that neither a hole nor the sky takes away."""
+        camera, (height, width) = self.source.frame.camera, prepared.clean.shape
+        seen = np.isfinite(inverse_depth(self._solid(prepared), self.source.pinned))
+        rows = vertex_pixels(height, self.options.step, False)
+        seen = seen[np.ix_(rows, vertex_pixels(width, self.options.step, camera.wraps))]
+        columns = np.concatenate([seen, seen[:, :1]], axis=1) if camera.wraps else seen
+        quads = int((columns[:-1, :-1] & columns[1:, :-1] & columns[:-1, 1:] & columns[1:, 1:]).sum())
+        fans = sum(int((row[:-1] & row[1:]).sum()) for row in (columns[0], columns[-1])) if _is_sphere(camera) else 0
+        return quads + fans
+
+    def _solid(self, prepared: Prepared) -> np.ndarray:
+        """The disparity that the relief has, NaN in holes and where the sky was."""
+        gone = prepared.sky & (nearness(prepared.clean, self.source.pinned) <= prepared.cutoff) if prepared.cutoff else False
+        return np.where(gone, np.float32(np.nan), prepared.clean)
+
+    def _camera(self, relief: Live) -> bpy.types.Object:
+        if self.options.backdrop is not None:
+            self.notes.append("The scene had no camera to put a backdrop behind, so the frame brought its own.")
+        camera = frame_camera(f"{self.name} Camera", self.source.frame)
+        clip_to(camera, self.source.pinned.near, FARTHER * self.source.pinned.far)
+        if self.source.frame.camera.projection == "perspective":
+            follow_field_of_view(camera, relief.modifier)
+        return camera
+
+    def _sky(self, relief: Live, prepared: Prepared) -> bpy.types.Object | None:
+        if self.options.sky not in ("auto", "dome") or not prepared.cutoff or self.options.geometry == "dome":
+            return None
+        sky = ~np.isfinite(self._solid(prepared)) & np.isfinite(prepared.clean)
+        if not sky.any():
+            return None
+        return sky_sheet(f"{self.name} Sky", relief, self.source.rgb, sky, self.folder, wraps=self.source.frame.camera.wraps)
+
+    def _around(self, prepared: Prepared) -> bpy.types.Image | None:
+        """The equirectangular picture for a dome or a world, where one is wished."""
+        options, source = self.options, self.source
+        camera = source.frame.camera
+        sky_only = options.sky == "world" and prepared.cutoff > 0.0 and not self._lit
+        if not (self._lit or sky_only or (options.geometry == "dome" and not _is_sphere(camera))):
+            return None
+        if _is_sphere(camera) and not sky_only:
+            return source.image
+        known = ~np.isfinite(self._solid(prepared)) if sky_only else None
+        picture = surroundings(source.rgb, camera, AROUND_WIDTH, known)
+        return color_image(f"{self.name} Surroundings", "surroundings.png", picture, self.folder)
+
+    def _dome(self, around: bpy.types.Image | None) -> bpy.types.Object | None:
+        """What closes a dome where the frame ends."""
+        if self.options.geometry != "dome" or _is_sphere(self.source.frame.camera) or around is None:
+            return None
+        return far_dome(f"{self.name} Dome", around, FARTHER * self.source.pinned.far)
+
+    def _place(self, relief: bpy.types.Object, camera: bpy.types.Object | None) -> None:
+        options = self.options
+        height = options.ground or (CAMERA_HEIGHT if options.floor else None)
+        if options.backdrop is not None and camera is None:
+            try:
+                self.notes += fit_to_camera(self.context, relief, distance=options.backdrop, focal_length=options.focal_length, follow=options.follow)
+            except PlacingError as error:
+                raise BuildError(str(error)) from error
+        elif height is not None:
+            try:
+                align_ground(self.context, relief, find_ground(relief), height)
+            except GroundError as error:
+                self.notes.append(str(error))
+                relief.location.z = height
+
+    def _describe(self, relief: bpy.types.Object) -> None:
+        """Where the object comes from, as custom properties that stay in the .blend."""
+        frame = self.source.frame
+        relief["prompt"] = frame.prompt
+        relief["frame"] = str(frame.folder)
+        relief["task"] = frame.task
+        if frame.seed is not None:
+            # A custom property is a 32-bit number; larger seeds are kept as text.
+            relief["seed"] = frame.seed if abs(frame.seed) < 2**31 else str(frame.seed)
+        if frame.model is not None:
+            relief["model"] = frame.model
+        relief[OPTIONS_KEY] = self.options.to_json()
+        if self.notes:
+            relief["notes"] = " ".join(self.notes)
 
 
-def _mapping(frame: Frame, disparity: bpy.types.Image, options: BuildOptions) -> Mapping:
-    """The frame's mapping in the form of the group; exact, whatever range the disparity has.
-
-    A mapping by scale and shift is pinned at the nearest and the farthest pixel, so that near and far are true distances.
-    """
-    if isinstance(frame.mapping, NearFar):
-        mapping = Mapping(frame.mapping.near, frame.mapping.far)
-    else:
-        values = read_pixels(disparity).astype(np.float64)
-        inverse = frame.mapping.scale * values + frame.mapping.shift
-        seen = np.isfinite(inverse) & (inverse > 1.0 / FARTHEST)
-        if not seen.any():
-            raise FrameError(f"{frame.disparity} has no pixel at a usable distance; check scale and shift in frame.json.")
-        values, inverse = values[seen], inverse[seen]
-        nearest, farthest = int(inverse.argmax()), int(inverse.argmin())
-        near, far = 1.0 / float(inverse[nearest]), 1.0 / float(inverse[farthest])
-        at_near, at_far = float(values[nearest]), float(values[farthest])
-        # A flat wall: any other disparity may stand for the same distance.
-        mapping = Mapping(near, far, at_near, at_far if at_far != at_near else at_near - 1.0)
-    near = mapping.near if options.near is None else options.near
-    far = mapping.far if options.far is None else options.far
-    if near > far or (near == far and mapping.near != mapping.far):
+def _read(frame: Frame, options: BuildOptions) -> _Source:
+    image, disparity = _load(frame.image, frame), _load(frame.disparity, frame)
+    disparity.colorspace_settings.name = "Non-Color"
+    disparity.alpha_mode = "NONE"
+    values = read_pixels(disparity)
+    try:
+        pinned = pin(frame.mapping, values)
+    except ValueError as error:
+        raise FrameError(f"{frame.disparity}: {error}") from error
+    near = pinned.near if options.near is None else options.near
+    far = pinned.far if options.far is None else options.far
+    if near > far or (near == far and pinned.near != pinned.far):
         raise BuildError(f"Near ({near:g} m) must be smaller than far ({far:g} m).")
-    return Mapping(near, far, mapping.at_near, mapping.at_far)
+    colors = read_colors(image)
+    if options.pack:
+        image.pack()
+        disparity.pack()
+    return _Source(frame, image, disparity, values, colors, replace(pinned, near=near, far=far, gamma=options.gamma))
 
 
-def _load(path: Path, frame: Frame, undo: ExitStack) -> bpy.types.Image:
+def _load(path: Path, frame: Frame) -> bpy.types.Image:
     """A picture of the frame's size, all its pixels read."""
-    image = _keep(load_picture(path), undo)
+    image = load_picture(path)
     if tuple(image.size) != (frame.width, frame.height):
         width, height = image.size
         raise FrameError(f"{path} is {width} x {height} pixels, not {frame.width} x {frame.height} as its frame says; generate it again.")
     return image
 
 
-def _keep(block: Block, undo: ExitStack) -> Block:
-    """Remember to remove a new data-block if the build fails."""
-    undo.callback(bpy.data.batch_remove, [block])
-    return block
+def _is_sphere(camera: Camera) -> bool:
+    return camera.wraps and camera.projection == "equirectangular" and (camera.vertical_angle or 0.0) >= 180.0
 
 
-def _describe(relief: bpy.types.Object, frame: Frame) -> None:
-    """Where the object comes from, as custom properties that stay in the .blend."""
-    relief["prompt"] = frame.prompt
-    relief["frame"] = str(frame.folder)
-    relief["task"] = frame.task
-    if frame.seed is not None:
-        # A custom property is a 32-bit number; larger seeds are kept as text.
-        relief["seed"] = frame.seed if abs(frame.seed) < 2**31 else str(frame.seed)
-    if frame.model is not None:
-        relief["model"] = frame.model
+def _parts(relief: bpy.types.Object) -> set[bpy.types.Object]:
+    """The relief and what was built with it, without what the artist has added."""
+    beside = (item for collection in relief.users_collection for item in collection.objects if item.get("frame") is None)
+    mark = relief.get(PART_KEY)
+    return {relief, *(item for item in (*relief.children_recursive, *beside) if mark is not None and item.get(PART_KEY) == mark)}
 
 
-def _measure(context: bpy.types.Context, relief: bpy.types.Object, frame: Frame, options: BuildOptions) -> tuple[int, float]:
-    """Vertices or points of the evaluated frame, and the share of faces that was torn."""
-    evaluated = relief.evaluated_get(context.evaluated_depsgraph_get())
-    # The stubs know neither that it returns something nor the class of it.
-    geometry: Any = evaluated.evaluated_geometry()  # type: ignore[func-returns-value]
-    if options.geometry == "points":
-        return (len(geometry.pointcloud.points) if geometry.pointcloud else 0), 0.0
-    if geometry.mesh is None:
-        return 0, 0.0
-    columns = (frame.width - 1) // min(options.step, frame.width - 1)
-    rows = (frame.height - 1) // min(options.step, frame.height - 1)
-    if frame.camera.wraps:
-        columns += 1
-    return len(geometry.mesh.vertices), 1.0 - len(geometry.mesh.polygons) / (columns * rows)
+def _blocks() -> set[bpy.types.ID]:
+    return {block for kind in KINDS for block in getattr(bpy.data, kind)}
+
+
+@contextmanager
+def _all_or_nothing() -> Iterator[None]:
+    """Take everything out of the file again that was added to it, if the work fails."""
+    before = _blocks()
+    done = False
+    try:
+        yield
+        done = True
+    finally:
+        if not done:
+            bpy.data.batch_remove(_blocks() - before)

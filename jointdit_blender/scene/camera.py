@@ -52,6 +52,16 @@ def clip_to(camera: bpy.types.Object, near: float, far: float) -> None:
     camera.data.clip_end = max(far * 10.0, 100.0)
 
 
+def reach(camera: bpy.types.Object, near: float, far: float) -> bool:
+    """Widen the clipping distances, if need be, so that what is `near` to `far` metres away is seen; whether that was needed."""
+    data = camera.data
+    before = data.clip_start, data.clip_end
+    # The corners of a frame are farther away than the middle, or nearer, as its distances are measured.
+    data.clip_start = min(data.clip_start, max(near * 0.1, 1e-4))
+    data.clip_end = max(data.clip_end, far * 1.5)
+    return (data.clip_start, data.clip_end) != before
+
+
 def render_size(width: int, height: int) -> tuple[int, int]:
     """The frame's size, multiplied until its longer side is no postage stamp."""
     factor = max(1, math.ceil(SMALLEST_RENDER / max(width, height)))
@@ -59,13 +69,18 @@ def render_size(width: int, height: int) -> tuple[int, int]:
 
 
 def look_through(scene: bpy.types.Scene, camera: bpy.types.Object, frame: Frame) -> None:
-    """Make the camera the scene's own and give the render the image's aspect."""
+    """Make the camera of a frame the scene's own and give the render the image's aspect."""
+    match(scene, camera, (frame.width, frame.height))
+
+
+def match(scene: bpy.types.Scene, camera: bpy.types.Object, size: tuple[int, int]) -> None:
+    """Make the camera of a frame the scene's own and give the render the aspect of an image of this size in pixels."""
     scene.camera = camera
     render = scene.render
-    render.resolution_x, render.resolution_y = render_size(frame.width, frame.height)
+    render.resolution_x, render.resolution_y = render_size(*size)
     render.resolution_percentage = 100
     render.pixel_aspect_x = render.pixel_aspect_y = 1.0
-    if frame.camera.projection != "perspective":
+    if camera.data.type == "PANO":
         # Only Cycles has panoramic cameras.
         scene.render.engine = "CYCLES"  # type: ignore[assignment]  # the stubs know only the built-in engine
 

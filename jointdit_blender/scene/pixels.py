@@ -34,6 +34,16 @@ def read_pixels(image: bpy.types.Image) -> np.ndarray:
     return pixels.reshape(height, width, image.channels)[::-1, :, 0]
 
 
+def read_colors(image: bpy.types.Image) -> np.ndarray:
+    """The colors of a loaded picture as it is stored, (height, width, 3) uint8, row 0 at the top; gray becomes three equal channels."""
+    width, height = image.size
+    pixels = np.empty(width * height * image.channels, dtype=np.float32)
+    _values(image).foreach_get(pixels)
+    channels = pixels.reshape(height, width, image.channels)[::-1]
+    channels = channels[..., :3] if image.channels >= 3 else np.repeat(channels[..., :1], 3, axis=-1)
+    return np.asarray(np.rint(np.clip(channels, 0.0, 1.0) * 255.0), dtype=np.uint8)
+
+
 def _values(image: bpy.types.Image) -> Any:
     """All numbers of a picture; the stubs take the array for one number."""
     return cast(Any, image.pixels)

@@ -8,6 +8,7 @@ import io
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,14 @@ bpy = pytest.importorskip("bpy")
 
 from engine import standin  # noqa: E402
 
+from jointdit_blender import active  # noqa: E402
 from jointdit_blender.core.frame import NearFar, ScaleShift, read_frame  # noqa: E402
 from jointdit_blender.core.pictures import write_exr  # noqa: E402
 from jointdit_blender.headless import command  # noqa: E402
 from jointdit_blender.progress import ProgressLine  # noqa: E402
 from jointdit_blender.scene.modifier import get_input  # noqa: E402
+from jointdit_blender.scene.options import BuildOptions  # noqa: E402
+from jointdit_blender.scene.templates import TEMPLATES  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -69,21 +73,109 @@ def test_a_frame_becomes_a_file_of_its_own(frame_folder: Path, tmp_path: Path, g
     assert bpy.context.scene.camera is not None
 
 
-@pytest.mark.parametrize(("flags", "filled"), [([], True), (["--no-fill-gaps"], False)])
-def test_gaps_are_filled_unless_refused(tmp_path: Path, flags: list[str], filled: bool) -> None:
-    disparity = np.full((24, 32), 0.1, np.float32)
-    disparity[8:16, 10:20] = 0.9
-    folder, out = make_frame(tmp_path / "frame", disparity).folder, tmp_path / "scene.blend"
-    assert command(["scene", "--frame", str(folder), "--out", str(out), *flags]) == 0
+def scene(frame_folder: Path, out: Path, *more: str | Path) -> bpy.types.Object:
+    """The frame in the file that the program makes."""
+    assert command([str(argument) for argument in ("scene", "--frame", frame_folder, "--out", out, *more)]) == 0
     bpy.ops.wm.open_mainfile(filepath=str(out))
-    (relief,) = [item for item in bpy.data.objects if "frame" in item]
-    assert get_input(relief.modifiers[0], "Fill Gaps") is filled
+    (relief,) = [item for item in bpy.data.objects if active.frame_modifier(item)]
+    return relief
+
+
+FLAGS = {
+    "": {},
+    "--torn cut --no-clean --no-back-layer --gamma 0.5": {"torn": "cut", "clean": False, "back_layer": False, "gamma": 0.5},
+    "--torn keep --sky remove --sky-cutoff 0.25": {"torn": "keep", "sky": "remove", "sky_cutoff": 0.25},
+    "--geometry dome --environment --step 2": {"geometry": "dome", "environment": True, "step": 2},
+    "--geometry points --point-size 2 --link": {"geometry": "points", "point_size": 2.0, "pack": False},
+    "--ground 1.5 --floor --relit": {"ground": 1.5, "floor": True, "relit": True},
+    "--backdrop 7 --focal-length 35 --no-follow": {"backdrop": 7.0, "focal_length": 35.0, "follow": False},
+    "--near 1 --far 5 --fov 70 --tear 0.2": {"near": 1.0, "far": 5.0, "horizontal_angle": 70.0, "tear": 0.2},
+}
+
+
+@pytest.mark.parametrize("flags", FLAGS)
+def test_the_options_say_the_same_as_those_of_the_builder(frame_folder: Path, tmp_path: Path, flags: str) -> None:
+    relief = scene(frame_folder, tmp_path / "scene.blend", *flags.split())
+    assert BuildOptions.from_json(relief["jointdit_options"]) == replace(BuildOptions(), **FLAGS[flags])
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_templates_are_those_of_the_panel_and_can_be_changed(frame_folder: Path, tmp_path: Path, template: str) -> None:
+    relief = scene(frame_folder, tmp_path / "scene.blend", "--template", template.lower(), "--gamma", "0.7", "--no-clean")
+    assert BuildOptions.from_json(relief["jointdit_options"]) == replace(TEMPLATES[template], gamma=0.7, clean=False)
+
+
+def test_a_backdrop_has_a_camera_to_stand_behind(frame_folder: Path, tmp_path: Path) -> None:
+    relief = scene(frame_folder, tmp_path / "scene.blend", "--backdrop", "7")
+    assert relief.parent == bpy.context.scene.camera and not active.own_camera(relief)
+    assert get_input(active.frame_modifier(relief), "Near") == pytest.approx(7.0)
+
+
+def test_into_a_file_that_there_is(frame_folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    mine, out = tmp_path / "mine.blend", tmp_path / "out.blend"
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+    kept = bpy.data.objects.new("Kept", bpy.data.cameras.new("Kept"))
+    bpy.context.scene.collection.objects.link(kept)
+    bpy.context.scene.camera = kept
+    bpy.context.scene.view_settings.view_transform = "AgX"
+    bpy.ops.wm.save_as_mainfile(filepath=str(mine))
+    before = mine.read_bytes()
+    relief = scene(frame_folder, out, "--into", mine, "--backdrop", "3")
+    assert relief.parent == bpy.data.objects["Kept"] and bpy.context.scene.view_settings.view_transform == "AgX"
+    assert mine.read_bytes() == before and names(tmp_path) == ["frame", "mine.blend", "out.blend"]
+    # Only who names it twice means it.
+    scene(frame_folder, mine, "--into", mine)
+    assert "Kept" in bpy.data.objects and mine.read_bytes() != before
+    capfd.readouterr()
+    assert "There is no file" in failure(["scene", "--frame", frame_folder, "--into", tmp_path / "no.blend", "--out", out], capfd)
+    (tmp_path / "bad.blend").write_text("no blend")
+    assert "cannot be opened" in failure(["scene", "--frame", frame_folder, "--into", tmp_path / "bad.blend", "--out", out], capfd)
+
+
+@pytest.mark.parametrize("simplified", [False, True])
+def test_a_plain_mesh_in_the_file(frame_folder: Path, tmp_path: Path, simplified: bool) -> None:
+    relief = scene(frame_folder, tmp_path / "scene.blend", "--bake", *(["2"] if simplified else []))
+    (plain,) = [item for item in bpy.data.objects if item.type == "MESH" and not item.modifiers and len(item.data.vertices)]
+    whole = len(relief.evaluated_get(bpy.context.evaluated_depsgraph_get()).data.vertices)
+    assert (len(plain.data.vertices) < whole) if simplified else (len(plain.data.vertices) == whole)
+
+
+READERS = {
+    ".glb": lambda path: bpy.ops.import_scene.gltf(filepath=path),
+    ".ply": lambda path: bpy.ops.wm.ply_import(filepath=path),
+    ".usd": lambda path: bpy.ops.wm.usd_import(filepath=path),
+    ".usdc": lambda path: bpy.ops.wm.usd_import(filepath=path),
+    ".obj": lambda path: bpy.ops.wm.obj_import(filepath=path),
+}
+
+
+def test_files_for_other_programs(frame_folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    exports = [argument for kind in READERS for argument in ("--export", tmp_path / "sub" / f"hills{kind}")]
+    relief = scene(frame_folder, tmp_path / "scene.blend", *exports, "--torn", "cut", "--no-back-layer")
+    assert relief.visible_get() and not [item for item in bpy.data.objects if item.type == "MESH" and not item.modifiers], "only the files were wished"
+    said, _read = capfd.readouterr().out.splitlines()
+    assert said.startswith("Built 768 vertices") and "Baked 768 vertices" in said
+    vertices = len(relief.evaluated_get(bpy.context.evaluated_depsgraph_get()).data.vertices)
+    # What is read back must not need the frame.
+    for path in frame_folder.iterdir():
+        path.unlink()
+    for kind, read in READERS.items():
+        bpy.ops.wm.read_factory_settings(use_empty=True)
+        read(str(tmp_path / "sub" / f"hills{kind}"))
+        (item,) = [item for item in bpy.data.objects if item.type == "MESH"]
+        assert len(item.data.vertices) == vertices and item.data.uv_layers, kind
+        if kind != ".ply":
+            assert item.active_material, kind
+            textures = [node.image for node in item.active_material.node_tree.nodes if node.type == "TEX_IMAGE"]
+            assert textures and all(texture.has_data or min(texture.size) > 1 for texture in textures), kind
+            assert {tuple(texture.size) for texture in textures} == {(32, 24)}, kind
 
 
 def test_a_prompt(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     program = standin.write_interpreter(tmp_path)
     out = tmp_path / "result" / "scene.blend"
     arguments = ["scene", "--prompt", "a green hill", "--size", "48x32", "--seed", "7", "--steps", "3", "--fov", "60", "--far", "20"]
+    arguments += ["--sky", "keep", "--torn", "keep", "--no-clean"]
     assert command([*arguments, "--python", str(program), "--out", str(out)]) == 0
     outputs = capfd.readouterr()
     assert outputs.out.startswith("Built 1 536 vertices")
@@ -211,6 +303,13 @@ def test_a_failed_build_leaves_the_old_file(frame_folder: Path, tmp_path: Path, 
         ["scene", "--prompt", "a", "--out", "c.blend", "--size", "12x"],
         ["scene", "--prompt", "a", "--out", "c.blend", "--size", "1x2x3"],
         ["scene", "--image", "a", "--disparity", "b", "--out", "c.blend", "--scale", "1", "--near", "2"],
+        ["scene", "--frame", "a", "--out", "c.blend", "--torn", "apart"],
+        ["scene", "--frame", "a", "--out", "c.blend", "--sky-cutoff", "1"],
+        ["scene", "--frame", "a", "--out", "c.blend", "--focal-length", "35"],
+        ["scene", "--frame", "a", "--out", "c.blend", "--backdrop", "3", "--ground", "2"],
+        ["scene", "--frame", "a", "--out", "c.blend", "--export", "c.stl"],
+        ["scene", "--frame", "a", "--out", "c.blend", "--template", "cellar"],
+        ["scene", "--frame", "a", "--out", "c.blend", "--bake", "-1"],
     ],
 )
 def test_wrong_usage(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> None:

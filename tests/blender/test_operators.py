@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,9 @@ bpy = pytest.importorskip("bpy")
 import jointdit_blender  # noqa: E402
 from jointdit_blender import headless, session  # noqa: E402
 from jointdit_blender.core.worker import WorkerClient, WorkerError  # noqa: E402
-from jointdit_blender.scene.modifier import get_input  # noqa: E402
+from jointdit_blender.scene.options import BuildOptions  # noqa: E402
+from jointdit_blender.scene.templates import TEMPLATES  # noqa: E402
+from jointdit_blender.settings import TEMPLATE_ITEMS  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -28,6 +31,8 @@ def blender(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     jointdit_blender.register()
     settings = bpy.context.scene.jointdit
     settings.prompt, settings.quality, settings.steps, settings.seed = "a green hill", "CUSTOM", 3, 5
+    # Every pixel becomes a vertex.
+    settings.sky, settings.torn, settings.clean, settings.back_layer = "KEEP", "KEEP", False, False
     yield
     jointdit_blender.unregister()
 
@@ -273,14 +278,35 @@ def test_the_panel_and_the_program_without_a_window_ask_for_the_same_picture(tmp
     assert [settings.request("").to_job(tmp_path)] == asked
 
 
-def test_the_inputs_that_the_panel_shows_are_those_of_the_object() -> None:
-    assert session.frame_modifier(None) is None
-    bpy.ops.mesh.primitive_cube_add()
-    assert session.frame_modifier(bpy.context.active_object) is None
-    bpy.ops.jointdit.generate()
-    modifier = session.frame_modifier(bpy.context.active_object)
-    shown = {name: owner.path_resolve(path) for name, owner, path in session.shown_inputs(modifier)}
-    assert shown == {name: get_input(modifier, name) for name in session.SHOWN_INPUTS}
+def test_the_panel_and_scripts_build_the_same() -> None:
+    assert bpy.data.scenes.new("Untouched").jointdit.build_options() == BuildOptions()
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_one_click_from_a_prompt(template: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, build = [], session.build_frame
+
+    def watched(context: bpy.types.Context, frame: object, options: BuildOptions) -> object:
+        asked.append(options)
+        return build(context, frame, options)
+
+    monkeypatch.setattr(session, "build_frame", watched)
+    settings = bpy.context.scene.jointdit
+    settings.prompt, settings.gamma, settings.near = "", 3.0, 1.0
+    with pytest.raises(RuntimeError, match="the prompt is empty"):
+        bpy.ops.jointdit.generate_template(template=template)
+    settings.prompt = "a hill"
+    assert bpy.ops.jointdit.generate_template(template=template) == {"FINISHED"}
+    expected = replace(TEMPLATES[template], near=None, far=None, look_through=True)
+    assert asked == [expected] and settings.build_options() == expected and len(built()) == 1
+    assert settings.near == pytest.approx(TEMPLATES[template].near or 2.0)
+    assert session.current().runs[0].job.params["near"] == pytest.approx(settings.near)
+
+
+def test_every_template_has_a_button_with_a_sentence() -> None:
+    assert [name for name, _, _ in TEMPLATE_ITEMS] == list(TEMPLATES)
+    shown = bpy.ops.jointdit.generate_template.get_rna_type().properties["template"].enum_items
+    assert all(len(item.description.split()) > 3 and not item.description.endswith(".") for item in shown)
 
 
 def test_a_script_in_edit_mode_does_not_wait_for_ever() -> None:

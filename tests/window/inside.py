@@ -15,10 +15,13 @@ import time
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import bpy
 
 FOLDER, PROMPT, PATIENCE = Path(sys.argv[-3]), sys.argv[-2], float(sys.argv[-1])
+# It would cover what is to be seen.
+bpy.context.preferences.view.show_splash = False
 facts: dict[str, object] = {"blender": bpy.app.version_string, "python": sys.version.split()[0]}
 
 
@@ -60,6 +63,49 @@ def click(x: int, y: int) -> Iterator[None]:
     yield
     window.event_simulate(type="LEFTMOUSE", value="RELEASE", x=x, y=y)
     yield
+
+
+def narrow(pixels: int) -> Iterator[None]:
+    """Drag the border of the sidebar until it is so many pixels wide."""
+    window, region = bpy.context.window_manager.windows[0], sidebar()
+    x, y = region.x, region.y + region.height // 3
+    to = region.x + region.width - pixels
+    for dx in (-3, 0):
+        window.event_simulate(type="MOUSEMOVE", value="NOTHING", x=x + dx, y=y)
+        yield
+    window.event_simulate(type="LEFTMOUSE", value="PRESS", x=x, y=y)
+    yield
+    for step in (0.3, 0.6, 1.0, 1.0):
+        window.event_simulate(type="MOUSEMOVE", value="NOTHING", x=round(x + step * (to - x)), y=y)
+        yield
+    window.event_simulate(type="LEFTMOUSE", value="RELEASE", x=to, y=y)
+    yield
+
+
+def press(key: str) -> Iterator[None]:
+    """Press and release a key."""
+    window, region = bpy.context.window_manager.windows[0], sidebar()
+    for value in ("PRESS", "RELEASE"):
+        window.event_simulate(type=key, value=value, x=region.x // 2, y=region.y + region.height // 2)
+        yield
+
+
+def scroll(notches: int) -> Iterator[None]:
+    """Turn the wheel over the sidebar: towards its end, or with a number below 0 towards its top."""
+    window, region = bpy.context.window_manager.windows[0], sidebar()
+    place = {"x": region.x + region.width // 3, "y": region.y + region.height // 2}
+    for dx in (3, 0):
+        window.event_simulate(type="MOUSEMOVE", value="NOTHING", x=place["x"] + dx, y=place["y"])
+        yield
+    for _ in range(abs(notches)):
+        window.event_simulate(type="WHEELDOWNMOUSE" if notches > 0 else "WHEELUPMOUSE", value="PRESS", **place)
+        yield
+
+
+def viewport() -> Any:
+    """The context of an operator that is called while the mouse is over the viewport."""
+    region = next(region for region in area().regions if region.type == "WINDOW")
+    return bpy.context.temp_override(window=bpy.context.window_manager.windows[0], area=area(), region=region)
 
 
 def jobs() -> list[bpy.types.PropertyGroup]:
@@ -124,8 +170,56 @@ def story() -> Iterator[None]:
         bpy.ops.ed.redo()
     yield
     facts["after_redo"] = len(results())
+    yield from scroll(20)
+    yield from shot("result")
+    yield from point()
+    yield from drop()
+    yield from scroll(-20)
+    for width in (220, 160):
+        yield from narrow(width)
+        yield from shot(f"narrow-{width}")
     if "STANDIN_STEP_SECONDS" in os.environ:
         yield from fail()
+
+
+def point() -> Iterator[None]:
+    """Scale by Two Points with the mouse: two clicks, Enter in the dialog; and Escape instead of the second click."""
+    region = next(region for region in area().regions if region.type == "WINDOW")
+    x, y = region.x + region.width // 3, region.y + region.height // 2
+    with viewport():
+        facts["pointing"] = list(bpy.ops.jointdit.scale_by_points("INVOKE_DEFAULT"))
+    yield from click(x, y)
+    yield from shot("first point")
+    yield from press("ESC")
+    facts["after_escape"] = last_operator()
+    with viewport():
+        bpy.ops.jointdit.scale_by_points("INVOKE_DEFAULT")
+    yield from click(x, y)
+    yield from click(x + region.width // 6, y - 40)
+    yield from shot("distance")
+    yield from press("RET")
+    yield
+    facts["after_enter"] = last_operator()
+
+
+def last_operator() -> str:
+    """What Adjust Last Operation would show."""
+    operators = bpy.context.window_manager.operators
+    return operators[-1].bl_idname if operators else ""
+
+
+def drop() -> Iterator[None]:
+    """A frame.json and a pair of pictures on the viewport, as the window system gives them to Blender."""
+    folder = Path(results()[0]["frame"])
+    before = len(results())
+    bpy.context.scene.jointdit.build = "POINTS"
+    with viewport():
+        bpy.ops.wm.drop_import_file("INVOKE_DEFAULT", directory=str(folder), files=[{"name": "frame.json"}])
+    yield
+    facts["dropped"] = len(results()) - before
+    dropped = bpy.context.view_layer.objects.active.evaluated_get(bpy.context.evaluated_depsgraph_get())
+    facts["dropped_points"] = bool(dropped.evaluated_geometry().pointcloud)
+    yield from shot("dropped")
 
 
 def fail() -> Iterator[None]:

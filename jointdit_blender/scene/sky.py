@@ -1,0 +1,48 @@
+# SPDX-FileCopyrightText: 2026 JointDiT for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The sky of a frame on a sheet far behind it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+from ..core.sky import fill_unknown
+from .live import Live, follow, live_object
+from .maps import color_image
+from .material import frame_material
+
+FARTHER = 5.0
+"""How many times farther than the frame's far distance the sky stands: parallax hardly moves it, and the camera still sees it."""
+CELLS = 64
+"""Faces along the longer side of the sheet: it is smooth."""
+
+
+def sky_sheet(title: str, relief: Live, rgb: np.ndarray, sky: np.ndarray, folder: Path | None, *, wraps: bool) -> bpy.types.Object:
+    """A part of a sphere behind a frame that shows its sky, continued behind everything else; it follows the frame's live inputs.
+
+    `rgb` is the picture, (height, width, 3) uint8, `sky` where its sky is. The frame's camera sees every pixel of the sky where it was.
+    """
+    image = color_image(title, "sky.png", fill_unknown(rgb, sky), folder)
+    values = relief.values | {
+        "Output": "Mesh",
+        "Distance": "Radial",
+        "Torn Faces": "Keep",
+        "Clean Edges": False,
+        "Sky Cut-off": 0.0,
+        "Gamma": 1.0,
+        "Step": max(1, max(sky.shape) // CELLS),
+        # Any picture without holes: near and far are one distance.
+        "Disparity": image,
+        "Image": image,
+        "Material": frame_material(title, image, False, wraps),
+    }
+    sheet = live_object(title, {key: value for key, value in values.items() if key not in ("Maps", "Back Material")})
+    for distance in ("Near", "Far"):
+        follow(sheet, distance, relief, "Far", FARTHER)
+    for name in ("Field of View", "Principal X", "Principal Y", "Vertical Angle"):
+        follow(sheet, name, relief, name)
+    sheet.object.visible_shadow = False
+    return sheet.object
