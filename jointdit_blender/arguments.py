@@ -67,7 +67,8 @@ def _parser() -> argparse.ArgumentParser:
     source = scene.add_mutually_exclusive_group(required=True)
     source.add_argument("--prompt", help="generate image and depth from this sentence")
     source.add_argument("--frame", type=Path, metavar="FOLDER", help="a frame folder")
-    source.add_argument("--image", type=Path, help="a picture; needs --disparity")
+    source.add_argument("--image", type=Path, help="a picture; needs --disparity or --depth")
+    scene.add_argument("--depth", type=Path, metavar="FILE", help="distance in meters for every pixel of --image: EXR or NPY")
     scene.add_argument("--disparity", type=Path, metavar="FILE", help="closeness for every pixel of --image: EXR, 16-bit PNG or NPY")
     scene.add_argument("--out", type=Path, required=True, metavar="FILE.blend")
     scene.add_argument("--into", type=Path, metavar="FILE.blend", help="build into this file instead of an empty one; it is changed only if --out names it too")
@@ -133,8 +134,10 @@ def _add_results(scene: argparse.ArgumentParser) -> None:
 
 
 def _check(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
-    if (arguments.image is None) != (arguments.disparity is None):
-        parser.error("--image and --disparity go together")
+    if (arguments.image is None) != (arguments.disparity is None and arguments.depth is None):
+        parser.error("--image goes together with --disparity or --depth")
+    if arguments.disparity is not None and arguments.depth is not None:
+        parser.error("--depth takes the place of --disparity")
     if arguments.scale is not None and (arguments.near is not None or arguments.far is not None):
         parser.error("--scale takes the place of --near and --far")
     if arguments.shift is not None and arguments.scale is None:

@@ -199,7 +199,8 @@ def _imported(arguments: Namespace, options: BuildOptions, output: Path) -> Fram
         if not 0.0 < near < far:
             raise HeadlessError(f"Near ({near:g} m) must be above 0 and smaller than far ({far:g} m).")
         mapping = NearFar(near, far)
-    return import_frame(arguments.image, arguments.disparity, output, ImportOptions(_camera(arguments), mapping))
+    depth, values = (arguments.disparity, "nearness") if arguments.depth is None else (arguments.depth, "meters")
+    return import_frame(arguments.image, depth, output, ImportOptions(_camera(arguments), mapping, values=values))
 
 
 def _camera(arguments: Namespace) -> Camera:

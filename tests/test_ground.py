@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from jointdit.procedural import HORIZONTAL_ANGLE, render
 from jointdit.procedural.sampling import sample
+
 from jointdit_blender.core.frame import Camera
 from jointdit_blender.core.ground import GroundError, ground_plane
 from jointdit_blender.core.lifting import rays

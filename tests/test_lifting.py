@@ -105,6 +105,13 @@ def test_ground_to_the_horizon_is_whole() -> None:
     assert not np.any(torn_edges(inverse, 0.06)[1])
 
 
+def test_ground_below_a_removed_sky_is_whole() -> None:
+    below = np.arange(64) + 0.5
+    inverse = np.concatenate([np.full(64, np.nan), below / (120 * 1.6)])[:, None] * np.ones((1, 50))
+    vertical = torn_edges(inverse, 0.06)[1]
+    assert vertical[:64].all() and not vertical[64:].any()
+
+
 def test_edges_at_holes_are_torn() -> None:
     inverse = np.full((5, 5), 0.1)
     inverse[2, 2] = np.nan

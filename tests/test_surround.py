@@ -31,9 +31,7 @@ def all_around(width: int) -> np.ndarray:
     height = width // 2
     longitude = (np.arange(width) + 0.5) / width * 2.0 * np.pi - np.pi
     latitude = (np.pi / 2.0 - (np.arange(height) + 0.5) / height * np.pi)[:, None]
-    return np.stack(
-        np.broadcast_arrays(np.cos(latitude) * np.sin(longitude), np.sin(latitude), -np.cos(latitude) * np.cos(longitude)), axis=-1
-    )
+    return np.stack(np.broadcast_arrays(np.cos(latitude) * np.sin(longitude), np.sin(latitude), -np.cos(latitude) * np.cos(longitude)), axis=-1)
 
 
 def seen_by(camera: Camera, directions: np.ndarray, aspect: float, margin: float = 0.0) -> np.ndarray:
@@ -134,7 +132,7 @@ def landscape() -> np.ndarray:
 
 def test_sky_stays_above_and_ground_below() -> None:
     result = surroundings(landscape(), Camera("perspective", 60.0), 512).astype(int)
-    red, green, blue = np.moveaxis(result, -1, 0)
+    _, green, blue = np.moveaxis(result, -1, 0)
     assert (blue[:110] > green[:110]).mean() > 0.99 and (green[146:] > blue[146:]).mean() > 0.99
     back = np.roll(result, 256, axis=1)[:, 128:384]
     np.testing.assert_allclose(back[:120].mean(axis=(0, 1)), (90, 140, 220), atol=12)

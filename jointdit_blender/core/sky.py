@@ -25,12 +25,16 @@ LEAN = 0.009
 """The same for averages over large windows, which noise does not move: a wall that leans, seen by a camera that looks down, comes closer than that."""
 STEP = 0.004
 """How much nearer than the sky something must be to be told from it by disparity alone, without noise."""
+FAINT = 5.0
+"""How many times the limit of the sky's nearness something within the sky may reach that is no thing but unevenness."""
 SMALLEST = 0.003
 """The least share of the picture that counts as a sky."""
 TEXTURE = 0.07
 """What the 85th percentile of the differences between neighboring pixels (0 to 1) exceeds in textures: bricks, gravel, leaves; not in clouds."""
 EDGE = 0.06
 """The difference between neighboring pixels (0 to 1) that ends a sky for good where what lies behind it has other colors."""
+WHITE = 0.6
+"""The darkest channel (0 to 1) from which on a color is that of clouds."""
 CONTRAST = 0.08
 """How much nearer than the sky the nearest things must be, at least; else the disparity says nothing."""
 TOLERANCE = 0.03
@@ -66,6 +70,7 @@ def find_sky(nearness: np.ndarray, rgb: np.ndarray, camera: Camera) -> np.ndarra
     if not _plausible(far, color, small):
         return nothing
     far |= _more(at_far_end & ~far, far, color, camera.wraps)
+    far |= ~far & ~_grounded(~far, camera.wraps) & (smooth <= FAINT * cut)
     sides = _sides(far, small, color, cut, max(2, -(-BLUR // factor)), radius)
     found = _without_specks(_follow(sides, near, rgb, factor))
     return _connected(found, _enlarged(sides.sky, factor, found.shape) | _upper_border(found.shape), camera.wraps)
@@ -169,9 +174,19 @@ def _strange(far: np.ndarray, color: np.ndarray, wraps: bool) -> np.ndarray:
     open_sky = _connected(far & ~edge, _upper_border(far.shape), wraps)
     if not open_sky.any():
         return open_sky
-    strange = _connected(far & ~open_sky & ~_among(color, color[open_sky]), _grown(~far, 2), wraps)
+    # White is left to the clouds.
+    unlike = far & ~open_sky & ~_among(color, color[open_sky]) & (color.min(axis=-1) < WHITE)
+    strange = _connected(unlike, _grown(_grounded(~far, wraps), 2), wraps)
     # Between clouds that fill the upper border the sky itself may have other colors.
     return strange if float(strange.sum()) < 0.4 * float(far.sum()) else np.zeros_like(strange)
+
+
+def _grounded(rest: np.ndarray, wraps: bool) -> np.ndarray:
+    """The parts of what is not at the far end that reach the lower border or a side: no specks within the sky."""
+    border = np.zeros_like(rest)
+    border[-1] = True
+    border[:, [0, -1]] = True
+    return _connected(rest, border, wraps)
 
 
 def _among(color: np.ndarray, palette: np.ndarray) -> np.ndarray:
@@ -213,7 +228,7 @@ def _lean(far: np.ndarray, near: np.ndarray) -> float:
 
 def _coarseness(picture: np.ndarray) -> float:
     """How much more a cloud changes from pixel to pixel than at the working size."""
-    return max(1.0, (WORKING / max(picture.shape)) ** 0.75)
+    return float(max(1.0, WORKING / max(picture.shape)) ** 0.75)
 
 
 def _change(color: np.ndarray, axis: int, over: int = 1) -> np.ndarray:
@@ -247,7 +262,7 @@ def _with_square(color: np.ndarray) -> np.ndarray:
 
 
 def _variance(seen: np.ndarray) -> np.ndarray:
-    return np.maximum(seen[..., 3] - (seen[..., :3] ** 2).sum(axis=-1), 0.0)
+    return np.asarray(np.maximum(seen[..., 3] - (seen[..., :3] ** 2).sum(axis=-1), 0.0))
 
 
 def _follow(sides: _Sides, near: np.ndarray, rgb: np.ndarray, factor: int) -> np.ndarray:
@@ -269,13 +284,13 @@ def _follow(sides: _Sides, near: np.ndarray, rgb: np.ndarray, factor: int) -> np
 
 def _enlarged(mask: np.ndarray, factor: int, shape: tuple[int, ...]) -> np.ndarray:
     """Each pixel of a mask repeated factor x factor times, cut to a shape."""
-    return mask.repeat(factor, axis=0).repeat(factor, axis=1)[: shape[0], : shape[1]]
+    return np.asarray(mask.repeat(factor, axis=0).repeat(factor, axis=1)[: shape[0], : shape[1]])
 
 
 def _misfit(own: np.ndarray, mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
     """Twice the negative logarithm of the probability of colors (n, 3) in a normal distribution."""
     spread = variance / 3.0 + TOLERANCE**2
-    return ((own - mean) ** 2).sum(axis=-1) / spread + 3.0 * np.log(spread)
+    return np.asarray(((own - mean) ** 2).sum(axis=-1) / spread + 3.0 * np.log(spread))
 
 
 def _reduced(picture: np.ndarray, factor: int) -> np.ndarray:
@@ -283,7 +298,7 @@ def _reduced(picture: np.ndarray, factor: int) -> np.ndarray:
     height, width, channels = picture.shape
     rows, columns = -(-height // factor), -(-width // factor)
     padded = np.pad(picture, ((0, rows * factor - height), (0, columns * factor - width), (0, 0)), mode="edge")
-    return padded.reshape(rows, factor, columns, factor, channels).mean(axis=(1, 3), dtype=np.float32)
+    return np.asarray(padded.reshape(rows, factor, columns, factor, channels).mean(axis=(1, 3), dtype=np.float32))
 
 
 def _guided(guide: np.ndarray, values: np.ndarray, radius: int, tolerance: float = 1e-3) -> np.ndarray:

@@ -147,7 +147,8 @@ def _places(camera: Camera, aspect: float, width: int) -> _Places:
     u, v = (np.broadcast_to(part, (height, width)).astype(np.float32) for part in (u, v))
     row = np.clip((0.5 - folded / np.pi) * height, 0, height - 1).astype(np.int32)
     column = np.clip((mirrored / np.pi + 1.0) * 0.5 * width, 0, width - 1).astype(np.int32) % width
-    return _Places(u, v, row, column, inside, *fades, side.astype(np.float32))
+    texture, thing, blur = fades
+    return _Places(u, v, row, column, inside, texture, thing, blur, side.astype(np.float32))
 
 
 def _folded(values: np.ndarray, low: np.ndarray | float, high: np.ndarray | float) -> np.ndarray:
@@ -287,9 +288,9 @@ def _composed(colors: np.ndarray, trusted: np.ndarray, place: _Places, typical: 
     result += base
     # A smooth gradient of 8 bits shows steps unless they are broken up.
     result += np.random.default_rng(0).random((height, width), np.float32)[..., None]
-    result = np.clip(result, 0.0, 255.0).astype(np.uint8)
-    result[own] = np.clip(colors[own] + 0.5, 0.0, 255.0)
-    return result
+    finished: np.ndarray = np.clip(result, 0.0, 255.0).astype(np.uint8)
+    finished[own] = np.clip(colors[own] + 0.5, 0.0, 255.0)
+    return finished
 
 
 def _towards_poles(own: np.ndarray) -> np.ndarray:
@@ -297,7 +298,7 @@ def _towards_poles(own: np.ndarray) -> np.ndarray:
     height = len(own)
     rows = np.flatnonzero(own.any(axis=1))
     row = np.arange(height)
-    factor = np.ones(height, np.float32)
+    factor: np.ndarray = np.ones(height, np.float32)
     for away, reached in ((row, rows[0]), (height - 1 - row, height - 1 - rows[-1])):
         share = np.clip(away / max(min(reached, height / 4), 1), 0.0, 1.0) if reached else np.ones(height)
         factor *= (share * share * (3.0 - 2.0 * share)).astype(np.float32)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import bpy
-from bpy.props import CollectionProperty, StringProperty
+from bpy.props import CollectionProperty, EnumProperty, StringProperty
 from bpy_extras.io_utils import ImportHelper
 
 from .. import preferences, session
@@ -21,7 +21,12 @@ from ..scene.imported import ImportOptions, import_frame
 if TYPE_CHECKING:
     from bpy.stub_internal.rna_enums import OperatorReturnItems
 
-SHOWN = ("build", "step", "tear", "torn", "clean", "back_layer", "sky", "relit", "pack")
+VALUES = (
+    ("AUTO", "Automatic", "Meters where the sky is farther than any scene, as in Blender's depth pass; else nearness"),
+    ("NEARNESS", "Nearness", "Near is white: disparity, as most depth estimators give it"),
+    ("METERS", "Meters", "Distances in meters, far is large"),
+)
+SHOWN = ("values", "build", "step", "tear", "torn", "clean", "back_layer", "sky", "relit", "pack")
 TAB = "JointDiT"
 
 
@@ -36,6 +41,7 @@ class JOINTDIT_OT_build_frame(BuildSettings, bpy.types.Operator, ImportHelper): 
     filepath: StringProperty(name="Frame", description="A frame folder, or the frame.json in it", subtype="FILE_PATH", options={"SKIP_SAVE"})
     directory: StringProperty(name="Folder", description="Where the files are", subtype="DIR_PATH", options={"SKIP_SAVE", "HIDDEN"})
     files: CollectionProperty(type=bpy.types.OperatorFileListElement, options={"SKIP_SAVE", "HIDDEN"})
+    values: EnumProperty(name="Depth Picture", description="What the values of a depth picture mean", items=VALUES)
     filter_glob: StringProperty(default=";".join(f"*{kind}" for kind in (".json", *PICTURES)), options={"HIDDEN"})
 
     @classmethod
@@ -86,7 +92,7 @@ class JOINTDIT_OT_build_frame(BuildSettings, bpy.types.Operator, ImportHelper): 
         if not isinstance(chosen, Pair):
             return read_frame(chosen)
         settings = context.scene.jointdit
-        options = ImportOptions(Camera(horizontal_angle=settings.degrees), NearFar(settings.near, settings.far))
+        options = ImportOptions(Camera(horizontal_angle=settings.degrees), NearFar(settings.near, settings.far), values=self.values.lower())
         return import_frame(chosen.image, chosen.depth, preferences.output_folder(context), options)
 
 

@@ -123,7 +123,10 @@ def rebuild(context: bpy.types.Context, relief: bpy.types.Object, options: Build
     for item in set(relief.children_recursive) - parts:
         if item.parent in parts:
             item.parent = new
+    # Their data too: a driver in it would look for an object that is gone.
+    data = {item.data for item in parts if item.data is not None}
     bpy.data.batch_remove(parts)
+    bpy.data.batch_remove({block for block in data if block.users == 0})
     result.collection.name = collection_name
     for item in result.collection.objects:
         # The old names are free now.

@@ -190,10 +190,10 @@ class _Writer:
 
     # 1/Z
 
-    def _picture(self, image: Field, interpolation: str = "Closest") -> Field:
+    def _picture(self, image: Field) -> Field:
         """A picture's colors where the vertices are."""
         inputs = {"Image": image, "Vector": self.graph.position()}
-        return self.graph.call("GeometryNodeImageTexture", inputs, "Color", interpolation=interpolation, extension="EXTEND")
+        return self.graph.call("GeometryNodeImageTexture", inputs, "Color", interpolation="Closest", extension="EXTEND")
 
     def _channel(self, color: Field, number: int) -> Field:
         # A color would become a number by its luminance, with rounding.

@@ -16,21 +16,29 @@ from ..core.frame import DISPARITY_NAME, IMAGE_NAME, SMALLEST, Camera, Frame, Fr
 from ..core.pictures import PictureError, read_png_header, write_exr
 from .pixels import load_picture, read_pixels
 
+SKY_METERS = 1e9
+"""Blender's depth pass has 1e10 where there is nothing."""
+
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """What the files themselves do not say. With a `ScaleShift` mapping the disparity is taken as it is: it is metric."""
+    """What the files themselves do not say.
+
+    `values`: what the depth picture holds, "nearness" (near is large), "meters" (far is large), or "auto": meters where something is farther than
+    any scene, as the empty sky in Blender's own depth pass. Meters need no mapping. With a `ScaleShift` mapping the disparity is taken as it is: it is metric.
+    """
 
     camera: Camera = field(default_factory=Camera)
     mapping: NearFar | ScaleShift = field(default_factory=lambda: NearFar(2.0, 40.0))
     distance: str = "planar"
     prompt: str = ""
+    values: str = "auto"
 
 
 def import_frame(image: Path, disparity: Path, output: Path, options: ImportOptions | None = None) -> Frame:
-    """Make a frame folder in `output` from an image and a disparity (EXR, 16-bit PNG, NPY: whatever Blender reads).
+    """Make a frame folder in `output` from an image and its disparity or depth (EXR, 16-bit PNG, NPY: whatever Blender reads).
 
-    The first channel of the disparity counts, near is large; values that are not finite are holes. With a `NearFar` mapping they are
+    The first channel of the depth picture counts; values that are not finite are holes. With a `NearFar` mapping they are
     stretched to span 0 to 1 where they do not, and the frame's warnings say so. Raises `FrameError` with a sentence; the folder appears
     complete or not at all.
     """
@@ -39,7 +47,9 @@ def import_frame(image: Path, disparity: Path, output: Path, options: ImportOpti
         if not path.is_file():
             raise FrameError(f"There is no file {path}; choose another picture.")
     values, warnings = _read_disparity(disparity)
-    if isinstance(options.mapping, NearFar):
+    if options.values == "meters" or (options.values == "auto" and float(np.nanmax(values)) >= SKY_METERS):
+        values, options = _from_meters(values, disparity.name), replace(options, mapping=ScaleShift(1.0, 0.0))
+    elif isinstance(options.mapping, NearFar):
         values, warning = _spanning(values)
         warnings += warning
     try:
@@ -112,6 +122,14 @@ def _read_npy(path: Path) -> np.ndarray:
     # Beyond float32 a number is a hole.
     with np.errstate(over="ignore"):
         return np.asarray(values, dtype=np.float32)
+
+
+def _from_meters(values: np.ndarray, name: str) -> np.ndarray:
+    """1/Z of distances in meters; the empty sky and what is not in front of the camera are holes."""
+    seen = (values > 0.0) & (values < SKY_METERS)
+    if not seen.any():
+        raise FrameError(f"{name} has no distance in meters between 0 and the sky; import it as nearness or choose another picture.")
+    return np.asarray(1.0 / np.where(seen, values, np.nan), dtype=np.float32)
 
 
 def _spanning(values: np.ndarray) -> tuple[np.ndarray, list[str]]:

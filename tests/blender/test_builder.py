@@ -17,7 +17,7 @@ bpy = pytest.importorskip("bpy")
 
 from jointdit_blender.core import lifting  # noqa: E402
 from jointdit_blender.core.frame import Camera, Frame, FrameError, NearFar, ScaleShift  # noqa: E402
-from jointdit_blender.scene.builder import BuildError, BuildOptions, BuildResult, build_frame, rebuild  # noqa: E402
+from jointdit_blender.scene.builder import BuildError, BuildOptions, BuildResult, build_frame  # noqa: E402
 from jointdit_blender.scene.modifier import get_input, set_input  # noqa: E402
 from jointdit_blender.scene.preview import render_preview  # noqa: E402
 

@@ -202,6 +202,10 @@ def test_a_slanted_floor_to_the_horizon_is_whole(camera: Camera) -> None:
     assert jumps.max() > 0.06, "too flat to show anything"
     fans = 2 * width if camera.wraps else 0
     assert len(mesh_of(relief).polygons) == (height - 1) * (width if camera.wraps else width - 1) + fans
+    # The same without a sky above it: to a hole there is no slope, the other side's counts.
+    inverse[: height // 2 + 4] = np.nan
+    change(relief, Disparity=picture(inverse.astype(np.float32)))
+    assert len(mesh_of(relief).polygons) == (height // 2 - 5) * (width if camera.wraps else width - 1) + fans // 2
 
 
 def edge_uses(mesh: Any) -> np.ndarray:
@@ -246,6 +250,8 @@ def test_a_turn_ends_where_it_begins(camera: Camera) -> None:
     uses = edge_uses(mesh)
     assert (uses == 1).sum() == (0 if camera.vertical_angle == 180.0 else 2 * 40)
     assert len(np.unique(positions(mesh).round(6), axis=0)) == len(mesh.vertices)
+    normals, centres = values(mesh.polygons, "normal", 3), values(mesh.polygons, "center", 3)
+    assert ((normals * centres).sum(axis=1) < 0).all(), "faces look at the camera"
 
 
 @pytest.mark.parametrize(("camera", "step"), [(CAMERAS[0], 1), (CAMERAS[0], 4), *itertools.product(FULL_TURNS, (1, 7))])

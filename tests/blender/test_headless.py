@@ -348,3 +348,21 @@ def test_progress_line() -> None:
                 progress.show(message)
     assert log.getvalue() == "loading\n[############............] sampling 1/2\n"
     assert terminal.getvalue() == "\rloading\r[############............] sampling 1/2\n"
+
+
+@pytest.mark.parametrize("sky", [np.inf, 1e10, None])
+def test_a_depth_in_meters_is_taken_as_it_is(tmp_path: Path, sky: float | None) -> None:
+    distance = np.linspace(3.0, 11.0, 24 * 32, dtype=np.float32).reshape(24, 32)
+    if sky is not None:
+        distance[:5] = sky
+    write_png(tmp_path / "photo.png", gradient(32, 24))
+    np.save(tmp_path / "depth.npy", distance)
+    plain = ("--torn", "cut", "--no-clean", "--no-back-layer", "--sky", "keep", "--geometry", "points")
+    pictures = ("--image", str(tmp_path / "photo.png"), "--depth", str(tmp_path / "depth.npy"))
+    assert command(["scene", *pictures, "--out", str(tmp_path / "scene.blend"), *plain]) == 0
+    (relief,) = [item for item in bpy.data.objects if active.frame_modifier(item)]
+    evaluated = relief.evaluated_get(bpy.context.evaluated_depsgraph_get()).evaluated_geometry()
+    values = np.empty(3 * len(evaluated.pointcloud.points), np.float32)
+    evaluated.pointcloud.attributes["position"].data.foreach_get("vector", values)
+    expected = distance[np.isfinite(distance) & (distance < 1e9)]
+    np.testing.assert_allclose(np.sort(-values.reshape(-1, 3)[:, 2]), np.sort(expected), rtol=1e-4)

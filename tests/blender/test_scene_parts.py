@@ -239,7 +239,8 @@ def test_templates(tmp_path: Path, template: str, with_camera: bool) -> None:
 def test_everything_equal_and_very_wide_are_sentences(tmp_path: Path) -> None:
     flat = build_frame(bpy.context, make_frame(tmp_path / "flat", np.zeros((20, 30), np.float32)))
     assert "The disparity is the same everywhere, so everything stands at one distance." in flat.notes
-    wide = build_frame(bpy.context, make_frame(tmp_path / "wide", np.tile(np.linspace(0.0, 1.0, 16384, dtype=np.float32), (2, 1))), BuildOptions(clean=False, back_layer=False, sky="keep", torn="cut"))
+    ramp = np.tile(np.linspace(0.0, 1.0, 16384, dtype=np.float32), (2, 1))
+    wide = build_frame(bpy.context, make_frame(tmp_path / "wide", ramp), BuildOptions(clean=False, back_layer=False, sky="keep", torn="cut"))
     assert wide.vertices == 2 * 16384
     large = replace(make_frame(tmp_path / "large", hills(20, 10)), width=8192, height=4096)
     objects = len(bpy.data.objects)
