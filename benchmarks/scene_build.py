@@ -31,12 +31,14 @@ from jointdit_blender.core import lifting  # noqa: E402
 from jointdit_blender.core.frame import Camera, Frame, read_frame  # noqa: E402
 from jointdit_blender.scene.bake import bake  # noqa: E402
 from jointdit_blender.scene.builder import BuildOptions, build_frame  # noqa: E402
+from jointdit_blender.scene.group import frame_group  # noqa: E402
 from jointdit_blender.scene.modifier import set_input  # noqa: E402
 from jointdit_blender.scene.pixels import load_picture, read_pixels  # noqa: E402
 
 PLAIN = {"clean": False, "back_layer": False, "sky": "keep", "torn": "cut"}
 """Nothing but the live geometry: what the targets are set for."""
 CASES = {
+    "node group, once a file": {},
     "files to mesh": PLAIN,
     "files to mesh, clean edges, layer behind, sky": {},
     "files to points": PLAIN | {"geometry": "points"},
@@ -118,6 +120,11 @@ def work(case: str, frame: Frame, runs: int) -> Iterator[Callable[[], object]]:
         return
     for _ in range(runs):
         bpy.ops.wm.read_factory_settings(use_empty=True)
+        if case.startswith("node group"):
+            yield frame_group
+            continue
+        # A file has one group for all its frames; what it costs has a line of its own.
+        frame_group()
         if case.startswith("files"):
             yield lambda: (build_frame(bpy.context, read_frame(frame.folder), options), bpy.context.view_layer.update())
         elif case.startswith("bake"):

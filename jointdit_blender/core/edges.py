@@ -43,7 +43,7 @@ MOST_SPECKS = 0.05
 
 @dataclass(frozen=True)
 class Cleaned:
-    """disparity (H, W) float32, NaN in holes and where a speck was removed; how many pixels were snapped to a side, and how many removed."""
+    """disparity (H, W) float32, NaN in holes and where a speck stood alone; how many pixels were snapped to a side, and how many were specks."""
 
     disparity: np.ndarray
     snapped: int
@@ -51,7 +51,7 @@ class Cleaned:
 
 
 def clean_edges(disparity: np.ndarray, inverse: np.ndarray, rgb: np.ndarray, threshold: float = 0.06, wraps: bool = False) -> Cleaned:
-    """Snap the pixels that bled over a step to the side that they belong to, then remove loose specks.
+    """Snap the pixels that bled over a step to the side that they belong to, then sink loose specks into what is around them.
 
     disparity (H, W), larger is nearer; inverse (H, W) is its 1/Z, NaN in holes; rgb (H, W, 3) uint8. A step is what `torn_edges` tears at
     `threshold`. With `wraps` the last column is the neighbour of the first. Every value of the result lies between values of the input
@@ -69,8 +69,31 @@ def clean_edges(disparity: np.ndarray, inverse: np.ndarray, rgb: np.ndarray, thr
     inner = slice(beyond, beyond + width)
     values, depths = values[:, inner], depths[:, inner]
     specks = find_specks(depths, threshold, wraps)
-    values = np.where(specks, np.float32(np.nan), values)
+    values = _sunk(values, specks, wraps)
     return Cleaned(values, int(np.count_nonzero(snapped[:, inner])), int(np.count_nonzero(specks)))
+
+
+def _sunk(values: np.ndarray, specks: np.ndarray, wraps: bool) -> np.ndarray:
+    """Specks at the distance of the most similar neighbor that is none, from their rims inwards; NaN where they touch nothing but holes."""
+    height, width = values.shape
+    values, rest = values.copy(), specks.copy()
+    while (places := np.flatnonzero(rest)).size:
+        row, column = places // width, places % width
+        sides = [(row + down, column + right) for down, right in ((-1, 0), (1, 0), (0, -1), (0, 1))]
+        around = np.full((4, places.size), np.inf, np.float32)
+        for side, (at_row, at_column) in zip(around, sides, strict=True):
+            inside = (at_row >= 0) & (at_row < height) & (wraps | ((at_column >= 0) & (at_column < width)))
+            at = at_row[inside], at_column[inside] % width
+            side[inside] = np.where(rest[at] | ~np.isfinite(values[at]), np.float32(np.inf), values[at])
+        best = np.abs(around - values.flat[places]).argmin(axis=0)
+        found = np.take_along_axis(around, best[None], axis=0)[0]
+        touched = np.isfinite(found)
+        if not touched.any():
+            break
+        values.flat[places[touched]] = found[touched]
+        rest.flat[places[touched]] = False
+    values[rest] = np.nan
+    return values
 
 
 def find_specks(inverse: np.ndarray, threshold: float, wraps: bool = False) -> np.ndarray:

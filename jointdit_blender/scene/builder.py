@@ -36,7 +36,7 @@ from .world import far_dome, floor, set_world
 __all__ = ("MODIFIER_NAME", "BuildError", "BuildOptions", "BuildResult", "build_frame", "frame_name", "rebuild")
 
 PART_KEY, OPTIONS_KEY = "jointdit_part", "jointdit_options"
-FLOOR_LIFT = 0.01
+FLOOR_CLEARANCE = 0.05
 """Metres."""
 CAMERA_HEIGHT = 1.6
 """Metres from the floor to the eyes, where nothing else is said."""
@@ -174,10 +174,7 @@ class _Build:
                 self._add(collection, part)
         self._place(relief.object, camera)
         if self.options.floor:
-            plane = floor(f"{self.name} Floor", 4.0 * self.source.pinned.far)
-            # In one plane with the picture's ground they would fight for every pixel.
-            plane.location.z = FLOOR_LIFT
-            self._add(collection, plane)
+            self._add_floor(collection, relief.object)
         if camera is not None and self.options.look_through:
             look_through(self.scene, camera, self.source.frame)
         if around is not None and (self._lit or self.options.sky == "world"):
@@ -328,6 +325,15 @@ class _Build:
             except GroundError as error:
                 self.notes.append(str(error))
                 relief.location.z = height
+
+    def _add_floor(self, collection: bpy.types.Collection, relief: bpy.types.Object) -> None:
+        """A floor at z = 0, just above the picture's ground, whose unevenness would else come through it."""
+        relief.location.z -= FLOOR_CLEARANCE
+        if not self.options.relit:
+            # A picture takes no light from the floor that shows the same picture.
+            for item in (relief, *relief.children):
+                item.visible_shadow = item.visible_diffuse = False
+        self._add(collection, floor(f"{self.name} Floor", 4.0 * self.source.pinned.far))
 
     def _describe(self, relief: bpy.types.Object) -> None:
         """Where the object comes from, as custom properties that stay in the .blend."""
