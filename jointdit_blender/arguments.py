@@ -57,7 +57,9 @@ def build_options(arguments: argparse.Namespace) -> BuildOptions:
 
     start = TEMPLATES[arguments.template.upper()] if arguments.template else BuildOptions()
     given: dict[str, Any] = {field: getattr(arguments, name) for name, field in BUILDING.items() if getattr(arguments, name) is not None}
-    return replace(start, **given)
+    options = replace(start, **given)
+    # A backdrop hangs on its camera, whatever the template says of the ground.
+    return options if options.backdrop is None else replace(options, ground=None, floor=False)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -151,8 +153,13 @@ def _check(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> No
     backdrop = arguments.backdrop is not None or arguments.template == "backdrop"
     if not backdrop and (arguments.focal_length is not None or arguments.follow is not None):
         parser.error("--focal-length and --follow need --backdrop")
-    if backdrop and arguments.ground is not None:
-        parser.error("--backdrop and --ground exclude each other: a backdrop hangs on the camera")
+    if backdrop and (arguments.ground is not None or arguments.floor):
+        parser.error("--backdrop excludes --ground and --floor: a backdrop hangs on the camera")
+    if arguments.sky_cutoff is not None and arguments.sky == "keep":
+        parser.error("--sky-cutoff has no use with --sky keep")
+    imported = (arguments.scale, arguments.shift, arguments.focal, arguments.principal_point)
+    if arguments.image is None and any(value is not None for value in imported):
+        parser.error("--scale, --shift, --focal and --principal-point belong to --image")
     for path in arguments.export:
         if path.suffix.lower() not in EXPORTS:
             parser.error(f"--export must end in {', '.join(EXPORTS)}")

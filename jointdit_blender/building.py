@@ -24,7 +24,7 @@ SKIES = (
     ("AUTO", "Automatic", "Put a sky, if there is one, on a far sheet"),
     ("KEEP", "Keep", "Leave the sky in the surface"),
     ("REMOVE", "Remove", "Leave the sky out"),
-    ("DOME", "Far Dome", "Put the sky on a sphere around everything"),
+    ("DOME", "Far Dome", "Put the sky on a sphere around everything, continued where the picture ends"),
     ("WORLD", "World", "Put the sky on the world, where it also gives light"),
 )
 PLACINGS = (
@@ -115,8 +115,8 @@ class BuildSettings(BackdropSettings, GroundSettings):
             backdrop=rounded(self.distance) if backdrop else None,
             focal_length=rounded(self.focal_length) if backdrop and self.use_focal_length else None,
             follow=self.follow,
-            ground=rounded(self.camera_height) if self.use_ground else None,
-            floor=self.floor,
+            ground=rounded(self.camera_height) if self.use_ground and not backdrop else None,
+            floor=self.floor and not backdrop,
             relit=self.relit,
             environment=self.environment,
             pack=self.pack,

@@ -93,7 +93,8 @@ class Frame:
 
 def read_frame(folder: Path | str) -> Frame:
     """Read and check a frame folder; raises `FrameError` with a sentence when it cannot be used."""
-    folder = Path(folder)
+    # What is built from it must find it from anywhere.
+    folder = Path(folder).absolute()
     if not folder.is_dir():
         raise FrameError(f"There is no frame folder at {folder}; choose the folder that holds {DESCRIPTION_NAME}.")
     try:
@@ -282,7 +283,10 @@ def _unknown(data: dict[str, Any]) -> list[str]:
 
 def _optional(value: Any, kind: type | tuple[type, ...], default: Any) -> Any:
     """What is not required and not of its type counts as absent."""
-    return value if isinstance(value, kind) and not isinstance(value, bool) else default
+    if not isinstance(value, kind) or isinstance(value, bool):
+        return default
+    # Half of a character pair, which JSON can name, is no text.
+    return value.encode("utf-8", "replace").decode("utf-8") if isinstance(value, str) else value
 
 
 def _show(value: Any) -> str:

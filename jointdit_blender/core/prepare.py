@@ -23,13 +23,15 @@ class Prepared:
     """Pictures beside the disparity, (height, width), row 0 at the top.
 
     `clean` and `back` are disparities, NaN where there is nothing; `back_rgb` is the picture with what lies behind painted in, uint8, or None
-    when there is no layer behind. `sky` is where sky may be, `cutoff` the normalized disparity up to which it reaches, 0 without a sky.
+    when there is no layer behind. `sky` is where the live cut-off may take effect (everywhere, if no sky was found), `found` where a sky was found, holes included; `cutoff` is
+    the normalized disparity up to which it reaches, 0 without a sky.
     """
 
     clean: np.ndarray
     back: np.ndarray
     back_rgb: np.ndarray | None
     sky: np.ndarray
+    found: np.ndarray
     cutoff: float
     snapped: int = 0
     specks: int = 0
@@ -53,8 +55,9 @@ def prepare(
         mask = find_sky(near, rgb, camera)
         if cutoff is None:
             cutoff = sky_cutoff(mask, near)
+    found = mask
     if not mask.any():
-        mask[:] = True
+        mask = np.ones_like(mask)
     back, back_rgb = np.full(disparity.shape, np.nan, np.float32), None
     if back_layer:
         layer = behind(cleaned, inverse_depth(cleaned, pinned), rgb, EDGE, None, camera.wraps)
@@ -63,4 +66,4 @@ def prepare(
             if sky and cutoff:
                 # Where the sky goes on behind a thing there is nothing: the sky has a sheet of its own.
                 back = np.where(nearness(back, pinned) <= cutoff, np.float32(np.nan), back)
-    return Prepared(cleaned, back, back_rgb, mask, float(cutoff or 0.0) if sky else 0.0, snapped, specks)
+    return Prepared(cleaned, back, back_rgb, mask, found, float(cutoff or 0.0) if sky else 0.0, snapped, specks)

@@ -14,18 +14,27 @@ from ..building import BackdropSettings, GroundSettings
 from ..core.frame import FrameError
 from ..core.ground import GroundError
 from ..scene.bake import BakeError, bake
-from ..scene.builder import BuildError, rebuild
+from ..scene.builder import BuildError
 from ..scene.camera import match
 from ..scene.ground import find_ground
 from ..scene.material import relight
 from ..scene.modifier import get_input
 from ..scene.placing import PlacingError, align_ground, fit_to_camera
+from ..scene.rebuild import rebuild
 
 if TYPE_CHECKING:
     from bpy.stub_internal.rna_enums import OperatorReturnItems
 
 NO_FRAME = "Select a frame first: an object that JointDiT has built"
 WRONG_MODE = "Go back to Object Mode first"
+MISSING = "The frame's pictures are missing; put its folder back where it was."
+
+
+def _pictured(relief: bpy.types.Object) -> bool:
+    """Whether the frame's pictures are there: linked ones may have been moved."""
+    modifier = active.frame_modifier(relief)
+    pictures = [get_input(modifier, name) for name in ("Image", "Disparity")] if modifier else []
+    return all(picture is not None and min(picture.size) > 0 for picture in pictures)
 
 
 class OfFrame:
@@ -69,6 +78,9 @@ class JOINTDIT_OT_match_camera(OfFrame, bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[OperatorReturnItems]:
         """Called by Blender."""
         relief, modifier = self.frame(context)
+        if not _pictured(relief):
+            self.report({"ERROR"}, MISSING)
+            return {"CANCELLED"}
         camera, scene = active.own_camera(relief), context.scene
         assert camera is not None and scene is not None, "poll() has seen them"
         match(scene, camera, tuple(get_input(modifier, "Image").size))
@@ -95,6 +107,9 @@ class JOINTDIT_OT_fit_to_camera(OfFrame, BackdropSettings, bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[OperatorReturnItems]:
         """Called by Blender."""
+        if not _pictured(self.frame(context)[0]):
+            self.report({"ERROR"}, MISSING)
+            return {"CANCELLED"}
         focal_length = self.focal_length if self.use_focal_length else None
         try:
             notes = fit_to_camera(context, self.frame(context)[0], distance=self.distance, focal_length=focal_length, follow=self.follow)
@@ -140,12 +155,14 @@ class JOINTDIT_OT_relight(OfFrame, bpy.types.Operator):
         """Called by Blender."""
         relief, _ = self.frame(context)
         on = not active.relit(relief)
-        try:
-            for material in active.materials(relief):
+        foreign = []
+        for material in active.materials(relief):
+            try:
                 relight(material, on)
-        except KeyError as error:
-            self.report({"ERROR"}, f"The material {error} is not one of JointDiT's; it has to be lit by hand.")
-            return {"CANCELLED"}
+            except KeyError:
+                foreign.append(material.name)
+        if foreign:
+            self.report({"WARNING"}, f"{', '.join(foreign)}: not one of JointDiT's materials; it has to be lit by hand.")
         return {"FINISHED"}
 
 
@@ -205,7 +222,9 @@ class JOINTDIT_OT_rebuild(OfFrame, bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     use_settings: BoolProperty(
-        name="With the Settings of the Panel", description="Build it as the panel says now; otherwise as it was built", options={"SKIP_SAVE"}
+        name="With the Settings of the Panel",
+        description="Build it as the panel says now, at the distances of its frame; otherwise as it was built",
+        options={"SKIP_SAVE"},
     )
 
     def execute(self, context: bpy.types.Context) -> set[OperatorReturnItems]:

@@ -70,20 +70,35 @@ def bake(context: bpy.types.Context, relief: bpy.types.Object, *, error: float |
     """
     if error is not None and not (math.isfinite(error) and error >= 0.0):
         raise BakeError(f"The error must be a number from 0, not {error:g}.")
-    evaluated = _evaluated(context, relief)
-    modifier = cast(bpy.types.NodesModifier, evaluated.modifiers[MODIFIER_NAME])
-    if get_input(modifier, "Output") == "Points":
-        if error is not None:
-            raise BakeError("Points have no faces to simplify; bake them as they are, or raise Step for fewer of them.")
-        baked = _bake_points(context, relief, evaluated)
-    else:
-        baked = _bake_mesh(context, relief, evaluated, modifier, error)
+    if relief.library is not None:
+        raise BakeError(f"{relief.name} belongs to a linked file; bake it there, or make it local first.")
+    hidden = relief.hide_viewport, relief.hide_get(view_layer=context.view_layer)
+    try:
+        baked = _bake(context, relief, error)
+    except BakeError:
+        relief.hide_viewport = hidden[0]
+        if relief.name in context.view_layer.objects:
+            relief.hide_set(hidden[1], view_layer=context.view_layer)
+        raise
     if keep_live:
         relief.hide_viewport = relief.hide_render = True
     else:
         _replace(relief, baked.object)
     context.view_layer.update()
     return baked
+
+
+def _bake(context: bpy.types.Context, relief: bpy.types.Object, error: float | None) -> Baked:
+    evaluated = _evaluated(context, relief)
+    modifier = cast(bpy.types.NodesModifier, evaluated.modifiers[MODIFIER_NAME])
+    if get_input(modifier, "Output") == "Points":
+        if error is not None:
+            raise BakeError("Points have no faces to simplify; bake them as they are, or raise Step for fewer of them.")
+        return _bake_points(context, relief, evaluated)
+    others = [other.name for other in relief.modifiers if other.name != MODIFIER_NAME and other.show_viewport]
+    if error is not None and others:
+        raise BakeError(f"A simplified mesh knows nothing of other modifiers ({', '.join(others)}); bake without simplifying, or add them to the baked mesh.")
+    return _bake_mesh(context, relief, evaluated, modifier, error)
 
 
 def _evaluated(context: bpy.types.Context, relief: bpy.types.Object) -> bpy.types.Object:
@@ -97,7 +112,6 @@ def _evaluated(context: bpy.types.Context, relief: bpy.types.Object) -> bpy.type
     layer = context.view_layer
     if relief.name not in layer.objects:
         raise BakeError(f"{relief.name} is not in the current view layer; switch its collection on first.")
-    hidden = relief.hide_viewport, relief.hide_get(view_layer=layer)
     # What is hidden is not computed.
     relief.hide_viewport = False
     relief.hide_set(False, view_layer=layer)
@@ -105,8 +119,6 @@ def _evaluated(context: bpy.types.Context, relief: bpy.types.Object) -> bpy.type
     evaluated = relief.evaluated_get(context.evaluated_depsgraph_get())
     geometry = _geometry(evaluated)
     if not (geometry.mesh and geometry.mesh.vertices) and not (geometry.pointcloud and geometry.pointcloud.points):
-        relief.hide_viewport = hidden[0]
-        relief.hide_set(hidden[1], view_layer=layer)
         raise BakeError(f"Nothing of {relief.name} is left to bake; raise its tear threshold or lower its sky cut-off.")
     return evaluated
 
@@ -283,6 +295,9 @@ def _twin(relief: bpy.types.Object, name: str, mesh: bpy.types.Mesh) -> bpy.type
     item.modifiers.clear()
     item.hide_viewport = item.hide_render = False
     if item.animation_data:
+        if item.animation_data.action is not None:
+            # A copy of an object shares its keys; moving the one must not move the other.
+            item.animation_data.action = item.animation_data.action.copy()
         for curve in list(item.animation_data.drivers):
             if curve.data_path.startswith("modifiers["):
                 item.animation_data.drivers.remove(curve)

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import math
-import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,26 +15,28 @@ from typing import Any
 import bpy
 import numpy as np
 
-from ..core.frame import Camera, Frame, FrameError, read_frame
+from ..core.frame import Camera, Frame, FrameError
 from ..core.ground import GroundError
 from ..core.lifting import Pinned, inverse_depth, nearness, pin, vertex_pixels
 from ..core.prepare import Prepared, prepare
 from ..core.surround import surroundings
-from .camera import clip_to, follow_field_of_view, frame_camera, look_through
+from .camera import HORIZON, clip_to, follow_field_of_view, frame_camera, look_through, reach
 from .ground import find_ground
-from .live import MODIFIER_NAME, Live, live_object
+from .live import MODIFIER_NAME, Live, follow, live_object
 from .maps import color_image, maps_image
 from .material import frame_material
-from .modifier import set_input
+from .modifier import get_input, set_input
 from .options import BuildError, BuildOptions
 from .pixels import load_picture, read_colors, read_pixels
 from .placing import PlacingError, align_ground, fit_to_camera
-from .sky import FARTHER, sky_sheet
+from .sky import sky_sheet
 from .world import far_dome, floor, set_world
 
-__all__ = ("MODIFIER_NAME", "BuildError", "BuildOptions", "BuildResult", "build_frame", "frame_name", "rebuild")
+__all__ = ("MODIFIER_NAME", "BuildError", "BuildOptions", "BuildResult", "build_frame", "frame_name", "kind_of", "mark_of")
 
 PART_KEY, OPTIONS_KEY = "jointdit_part", "jointdit_options"
+PROPERTIES = ("prompt", "seed", "frame", "task", "model", "notes", PART_KEY, OPTIONS_KEY)
+"""The custom properties of a relief."""
 FLOOR_CLEARANCE = 0.05
 """Metres."""
 CAMERA_HEIGHT = 1.6
@@ -93,47 +94,6 @@ def build_frame(context: bpy.types.Context, frame: Frame, options: BuildOptions 
         return _Build(context, scene, _read(frame, options), options).run()
 
 
-def rebuild(context: bpy.types.Context, relief: bpy.types.Object, options: BuildOptions | None = None) -> BuildResult:
-    """Build the frame of an object anew from its folder, by `options` or as it was built; the new one takes the place of the old one.
-
-    Raises `BuildError` or `FrameError`; then the old one stays as it is.
-    """
-    if relief.get("frame") is None or MODIFIER_NAME not in relief.modifiers:
-        raise BuildError(f"“{relief.name}” was not built from a frame; select the relief or the points of one.")
-    if options is None:
-        options = BuildOptions.from_json(str(relief.get(OPTIONS_KEY, "{}")))
-    result = build_frame(context, read_frame(Path(str(relief["frame"]))), replace(options, look_through=False))
-    new, scene = result.object, context.scene
-    if options.backdrop is None:
-        new.parent, new.parent_type, new.parent_bone = relief.parent, relief.parent_type, relief.parent_bone
-        new.matrix_parent_inverse, new.matrix_basis = relief.matrix_parent_inverse, relief.matrix_basis
-    name, parts = relief.name, _parts(relief)
-    if result.camera is not None and scene is not None and scene.camera is not None and scene.camera in parts:
-        scene.camera = result.camera
-    collection_name = next((collection.name for collection in relief.users_collection if collection != scene.collection), name)
-    for collection in relief.users_collection:
-        if collection == scene.collection:
-            continue
-        # What the artist has put beside the frame stays.
-        for item in set(collection.objects) - parts:
-            result.collection.objects.link(item)
-            collection.objects.unlink(item)
-        if not collection.children and not set(collection.objects) - parts:
-            bpy.data.collections.remove(collection)
-    for item in set(relief.children_recursive) - parts:
-        if item.parent in parts:
-            item.parent = new
-    # Their data too: a driver in it would look for an object that is gone.
-    data = {item.data for item in parts if item.data is not None}
-    bpy.data.batch_remove(parts)
-    bpy.data.batch_remove({block for block in data if block.users == 0})
-    result.collection.name = collection_name
-    for item in result.collection.objects:
-        # The old names are free now.
-        item.name = name if item == new else re.sub(r"\.\d{3}$", "", item.name)
-    return result
-
-
 def frame_name(frame: Frame) -> str:
     """A name for the outliner: the first words of the prompt and the seed."""
     words = " ".join(frame.prompt.split())
@@ -160,30 +120,31 @@ class _Build:
         collection = bpy.data.collections.new(self.name)
         collection.objects.link(relief.object)
         self.scene.collection.children.link(collection)
-        vertices, torn_share = self._measure(relief.object, prepared)
-        if vertices == 0:
-            raise BuildError(f"Nothing is left of the frame {self.source.frame.folder}: every pixel is a hole or torn; raise the tear threshold.")
-        # Only now, so that strips and what is behind are not counted as parts of the surface.
-        set_input(relief.modifier, "Torn Faces", self.options.torn.capitalize())
-        set_input(relief.modifier, "Back Layer", prepared.back_rgb is not None)
+        vertices, torn_share = self._measure(relief, prepared)
+        self._describe(relief.object)
         camera = None if self.options.backdrop is not None and self.scene.camera is not None else self._camera(relief)
         around = self._around(prepared)
-        for part in (camera, self._sky(relief, prepared), self._dome(around)):
+        parts = {"camera": camera, "sky": self._sky(relief, prepared), "dome": self._dome(relief, around)}
+        for kind, part in parts.items():
             if part is not None:
                 part.parent = relief.object
-                self._add(collection, part)
-        self._place(relief.object, camera)
+                self._add(collection, part, kind)
+        self._place(relief, camera)
+        eye = camera or self.scene.camera
+        if eye is not None and (parts["sky"] or parts["dome"]):
+            reach(eye, get_input(relief.modifier, "Near"), HORIZON * get_input(relief.modifier, "Far"))
         if self.options.floor:
-            self._add_floor(collection, relief.object)
+            self._add_floor(collection, relief)
         if camera is not None and self.options.look_through:
             look_through(self.scene, camera, self.source.frame)
         if around is not None and (self._lit or self.options.sky == "world"):
-            set_world(self.scene, self.name, around, relief.object.matrix_world)
-        self._describe(relief.object)
+            self._light(relief.object, around)
+        if self.notes:
+            relief.object["notes"] = " ".join(self.notes)
         return BuildResult(collection, relief.object, camera, self.options.geometry, vertices, torn_share, tuple(self.notes))
 
-    def _add(self, collection: bpy.types.Collection, part: bpy.types.Object) -> None:
-        part[PART_KEY] = self.mark
+    def _add(self, collection: bpy.types.Collection, part: bpy.types.Object, kind: str) -> None:
+        part[PART_KEY] = f"{self.mark} {kind}"
         collection.objects.link(part)
 
     @property
@@ -206,7 +167,7 @@ class _Build:
         finite = source.values[np.isfinite(source.values)]
         if finite.size and finite.min() == finite.max():
             self.notes.append("The disparity is the same everywhere, so everything stands at one distance.")
-        if options.sky in ("remove", "dome", "world") and prepared.cutoff == 0.0:
+        if options.sky in ("remove", "dome", "world") and prepared.cutoff == 0.0 and not self._open_sky(prepared).any():
             self.notes.append("No sky was found; raise the sky cut-off to remove what is far.")
         return prepared
 
@@ -244,20 +205,29 @@ class _Build:
         relief = live_object(self.name, values)
         # The camera's axes become the world's: forward is +Y, up is +Z.
         relief.object.rotation_euler = (math.pi / 2.0, 0.0, 0.0)
-        relief.object[PART_KEY] = self.mark
+        relief.object[PART_KEY] = f"{self.mark} relief"
         return relief
 
-    def _measure(self, relief: bpy.types.Object, prepared: Prepared) -> tuple[int, float]:
-        """Vertices or points of the evaluated frame, and the share of its faces that was torn."""
+    def _measure(self, relief: Live, prepared: Prepared) -> tuple[int, float]:
+        """Vertices or points of the frame, and the share of its faces that is torn. Gives the modifier its last inputs; raises `BuildError`."""
+        vertices, faces = self._counts(relief.object)
+        whole = self._whole_faces(prepared) if faces else 0
+        # Only now, so that strips and what is behind are not counted as parts of the surface.
+        set_input(relief.modifier, "Torn Faces", self.options.torn.capitalize())
+        set_input(relief.modifier, "Back Layer", prepared.back_rgb is not None)
+        if vertices == 0 and self._counts(relief.object)[0] == 0:
+            reason = "every pixel is a hole, sky or torn; raise the tear threshold, keep the sky, or choose a smaller step"
+            raise BuildError(f"Nothing is left of the frame {self.source.frame.folder}: {reason}.")
+        return vertices, max(0.0, 1.0 - faces / whole) if whole else 0.0
+
+    def _counts(self, relief: bpy.types.Object) -> tuple[int, int]:
+        """Vertices or points, and faces, of the frame as it is computed now."""
         evaluated = relief.evaluated_get(self.context.evaluated_depsgraph_get())
         # The stubs know neither that it returns something nor the class of it.
         geometry: Any = evaluated.evaluated_geometry()  # type: ignore[func-returns-value]
         if self.options.geometry == "points":
-            return (len(geometry.pointcloud.points) if geometry.pointcloud else 0), 0.0
-        if geometry.mesh is None:
-            return 0, 0.0
-        whole = self._whole_faces(prepared)
-        return len(geometry.mesh.vertices), max(0.0, 1.0 - len(geometry.mesh.polygons) / whole) if whole else 0.0
+            return (len(geometry.pointcloud.points) if geometry.pointcloud else 0), 0
+        return (len(geometry.mesh.vertices), len(geometry.mesh.polygons)) if geometry.mesh else (0, 0)
 
     def _whole_faces(self, prepared: Prepared) -> int:
         """Faces of the grid that neither a hole nor the sky takes away."""
@@ -279,15 +249,23 @@ class _Build:
         if self.options.backdrop is not None:
             self.notes.append("The scene had no camera to put a backdrop behind, so the frame brought its own.")
         camera = frame_camera(f"{self.name} Camera", self.source.frame)
-        clip_to(camera, self.source.pinned.near, FARTHER * self.source.pinned.far)
+        clip_to(camera, self.source.pinned.near, HORIZON * self.source.pinned.far)
         if self.source.frame.camera.projection == "perspective":
             follow_field_of_view(camera, relief.modifier)
         return camera
 
+    def _open_sky(self, prepared: Prepared) -> np.ndarray:
+        """Where the relief is open because there is sky, (height, width) booleans: removed, or a hole in the first place."""
+        removed = np.isfinite(prepared.clean) & ~np.isfinite(self._solid(prepared))
+        return np.asarray(removed | (prepared.found & ~np.isfinite(prepared.clean)))
+
     def _sky(self, relief: Live, prepared: Prepared) -> bpy.types.Object | None:
-        if self.options.sky not in ("auto", "dome") or not prepared.cutoff or self.options.geometry == "dome":
+        """The sheet: for an automatic sky, and for every one that a camera carries along."""
+        sphere = _is_sphere(self.source.frame.camera)
+        on_dome = (self.options.geometry == "dome" and not sphere) or (self.options.sky == "dome" and self.options.backdrop is None and not sphere)
+        if self.options.sky not in ("auto", "dome") or on_dome:
             return None
-        sky = ~np.isfinite(self._solid(prepared)) & np.isfinite(prepared.clean)
+        sky = self._open_sky(prepared)
         if not sky.any():
             return None
         return sky_sheet(f"{self.name} Sky", relief, self.source.rgb, sky, self.folder, wraps=self.source.frame.camera.wraps)
@@ -296,44 +274,59 @@ class _Build:
         """The equirectangular picture for a dome or a world, where one is wished."""
         options, source = self.options, self.source
         camera = source.frame.camera
-        sky_only = options.sky == "world" and prepared.cutoff > 0.0 and not self._lit
-        if not (self._lit or sky_only or (options.geometry == "dome" and not _is_sphere(camera))):
+        everything = self._lit or (options.geometry == "dome" and not _is_sphere(camera))
+        sky = self._open_sky(prepared)
+        of_sky = options.sky == "world" or (options.sky == "dome" and options.backdrop is None and not _is_sphere(camera))
+        if not everything and not (of_sky and sky.any()):
             return None
-        if _is_sphere(camera) and not sky_only:
+        if everything and _is_sphere(camera):
             return source.image
-        known = ~np.isfinite(self._solid(prepared)) if sky_only else None
-        picture = surroundings(source.rgb, camera, AROUND_WIDTH, known)
+        picture = surroundings(source.rgb, camera, AROUND_WIDTH, None if everything else sky)
         return color_image(f"{self.name} Surroundings", "surroundings.png", picture, self.folder)
 
-    def _dome(self, around: bpy.types.Image | None) -> bpy.types.Object | None:
-        """What closes a dome where the frame ends."""
-        if self.options.geometry != "dome" or _is_sphere(self.source.frame.camera) or around is None:
+    def _dome(self, relief: Live, around: bpy.types.Image | None) -> bpy.types.Object | None:
+        """What closes a dome where the frame ends, or carries the sky; its size follows the frame's."""
+        options = self.options
+        wished = options.geometry == "dome" or (options.sky == "dome" and options.backdrop is None)
+        if not wished or _is_sphere(self.source.frame.camera) or around is None:
             return None
-        return far_dome(f"{self.name} Dome", around, FARTHER * self.source.pinned.far)
+        dome = far_dome(f"{self.name} Dome", around, 1.0)
+        for axis in range(3):
+            follow(dome, "scale", axis, relief, "Far", HORIZON)
+        return dome
 
-    def _place(self, relief: bpy.types.Object, camera: bpy.types.Object | None) -> None:
+    def _place(self, relief: Live, camera: bpy.types.Object | None) -> None:
         options = self.options
         height = options.ground or (CAMERA_HEIGHT if options.floor else None)
-        if options.backdrop is not None and camera is None:
-            try:
-                self.notes += fit_to_camera(self.context, relief, distance=options.backdrop, focal_length=options.focal_length, follow=options.follow)
-            except PlacingError as error:
-                raise BuildError(str(error)) from error
-        elif height is not None:
-            try:
-                align_ground(self.context, relief, find_ground(relief), height)
-            except GroundError as error:
-                self.notes.append(str(error))
-                relief.location.z = height
+        try:
+            if options.backdrop is not None and camera is None:
+                self.notes += fit_to_camera(
+                    self.context, relief.object, distance=options.backdrop, focal_length=options.focal_length, follow=options.follow
+                )
+            elif height is not None:
+                align_ground(self.context, relief.object, find_ground(relief.object), height)
+        except PlacingError as error:
+            raise BuildError(str(error)) from error
+        except GroundError as error:
+            self.notes.append(str(error))
+            relief.object.location.z = height or 0.0
 
-    def _add_floor(self, collection: bpy.types.Collection, relief: bpy.types.Object) -> None:
+    def _light(self, relief: bpy.types.Object, around: bpy.types.Image) -> None:
+        """Make a world of the picture; one of an earlier build makes room for it."""
+        before = self.scene.world
+        self.context.view_layer.update()
+        set_world(self.scene, self.name, around, relief.matrix_world)[PART_KEY] = self.mark
+        if before is not None and before.get(PART_KEY) is not None:
+            bpy.data.worlds.remove(before)
+
+    def _add_floor(self, collection: bpy.types.Collection, relief: Live) -> None:
         """A floor at z = 0, just above the picture's ground, whose unevenness would else come through it."""
-        relief.location.z -= FLOOR_CLEARANCE
+        relief.object.location.z -= FLOOR_CLEARANCE
         if not self.options.relit:
             # A picture takes no light from the floor that shows the same picture.
-            for item in (relief, *relief.children):
+            for item in (relief.object, *relief.object.children):
                 item.visible_shadow = item.visible_diffuse = False
-        self._add(collection, floor(f"{self.name} Floor", 4.0 * self.source.pinned.far))
+        self._add(collection, floor(f"{self.name} Floor", 4.0 * float(get_input(relief.modifier, "Far"))), "floor")
 
     def _describe(self, relief: bpy.types.Object) -> None:
         """Where the object comes from, as custom properties that stay in the .blend."""
@@ -347,8 +340,6 @@ class _Build:
         if frame.model is not None:
             relief["model"] = frame.model
         relief[OPTIONS_KEY] = self.options.to_json()
-        if self.notes:
-            relief["notes"] = " ".join(self.notes)
 
 
 def _read(frame: Frame, options: BuildOptions) -> _Source:
@@ -384,11 +375,14 @@ def _is_sphere(camera: Camera) -> bool:
     return camera.wraps and camera.projection == "equirectangular" and (camera.vertical_angle or 0.0) >= 180.0
 
 
-def _parts(relief: bpy.types.Object) -> set[bpy.types.Object]:
-    """The relief and what was built with it, without what the artist has added."""
-    beside = (item for collection in relief.users_collection for item in collection.objects if item.get("frame") is None)
-    mark = relief.get(PART_KEY)
-    return {relief, *(item for item in (*relief.children_recursive, *beside) if mark is not None and item.get(PART_KEY) == mark)}
+def mark_of(item: bpy.types.Object) -> str:
+    """What the parts of one build have in common; nothing for other objects."""
+    return str(item.get(PART_KEY) or "").partition(" ")[0]
+
+
+def kind_of(item: bpy.types.Object) -> str:
+    """Which part of a build an object is: relief, camera, sky, dome or floor; nothing for other objects."""
+    return str(item.get(PART_KEY) or "").partition(" ")[2]
 
 
 def _blocks() -> set[bpy.types.ID]:

@@ -13,6 +13,8 @@ from .modifier import input_path
 
 SENSOR_WIDTH = 36.0
 SMALLEST_RENDER = 1024
+HORIZON = 5.0
+"""How many times farther than the frame's far distance its sky stands: parallax hardly moves it, and cameras still reach it."""
 
 
 def frame_camera(name: str, frame: Frame) -> bpy.types.Object:

@@ -12,7 +12,7 @@ import bpy
 import numpy as np
 
 from ..core.frame import Camera
-from ..core.ground import Plane, ground_plane
+from ..core.ground import GroundError, Plane, ground_plane
 from ..core.lifting import Pinned, nearness, points
 from .live import MODIFIER_NAME
 from .modifier import get_input
@@ -26,14 +26,20 @@ def find_ground(relief: bpy.types.Object) -> Plane:
     """The ground in the frame's own space, metres. Raises `GroundError` with a sentence when there is none."""
     value = partial(get_input, cast(bpy.types.NodesModifier, relief.modifiers[MODIFIER_NAME]))
     pinned = Pinned(value("Near"), value("Far"), value("Disparity at Near"), value("Disparity at Far"), value("Gamma"))
+    projection, distance = value("Projection").lower(), value("Distance").lower()
     camera = Camera(
-        projection=value("Projection").lower(),
+        projection=projection,
         horizontal_angle=math.degrees(value("Field of View")),
         vertical_angle=math.degrees(value("Vertical Angle")),
         principal_point=(value("Principal X"), value("Principal Y")),
     )
-    disparity = read_pixels(value("Disparity")).astype(np.float64)
+    if projection != "perspective" and distance == "planar":
+        distance = "radial"
+    picture = value("Disparity")
+    if picture is None or min(picture.size) < 2:
+        raise GroundError(f"The depth picture of {relief.name} is missing; find its frame folder again and rebuild it.")
+    disparity = read_pixels(picture).astype(np.float64)
     if value("Sky Cut-off") > 0.0:
         disparity[nearness(disparity, pinned) <= value("Sky Cut-off")] = np.nan
     every = max(1, max(disparity.shape) // SAMPLES)
-    return ground_plane(points(disparity, camera, value("Distance").lower(), pinned)[::every, ::every])
+    return ground_plane(points(disparity, camera, distance, pinned)[::every, ::every])

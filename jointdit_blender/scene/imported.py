@@ -47,7 +47,9 @@ def import_frame(image: Path, disparity: Path, output: Path, options: ImportOpti
         if not path.is_file():
             raise FrameError(f"There is no file {path}; choose another picture.")
     values, warnings = _read_disparity(disparity)
-    if options.values == "meters" or (options.values == "auto" and float(np.nanmax(values)) >= SKY_METERS):
+    if options.values == "meters" or (options.values == "auto" and bool((values[np.isfinite(values)] >= SKY_METERS).any())):
+        if options.values == "auto":
+            warnings.append(f"{disparity.name} was read as distances in meters, because its sky is farther than any scene.")
         values, options = _from_meters(values, disparity.name), replace(options, mapping=ScaleShift(1.0, 0.0))
     elif isinstance(options.mapping, NearFar):
         values, warning = _spanning(values)

@@ -34,9 +34,9 @@ def live_object(name: str, values: dict[str, Any]) -> Live:
     return Live(item, modifier, values)
 
 
-def follow(follower: Live, name: str, leader: Live, leading: str, factor: float = 1.0) -> None:
-    """Let an input be `factor` times an input of another object, also when that is animated."""
-    curve = follower.object.driver_add(input_path(follower.modifier, name))
+def follow(follower: bpy.types.Object, path: str, index: int, leader: Live, leading: str, factor: float = 1.0) -> None:
+    """Let a property of an object be `factor` times an input of a live one, also when that is animated; `index` -1 for a single number."""
+    curve = follower.driver_add(path, index)
     variable = curve.driver.variables.new()
     variable.name = "value"
     target = variable.targets[0]

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,7 +28,7 @@ def maps_image(name: str, prepared: Prepared, folder: Path | None) -> bpy.types.
     image = bpy.data.images.new(name, width, height, alpha=True, float_buffer=True, is_data=True)
     # Else the other channels would be multiplied by the fourth.
     image.alpha_mode = "CHANNEL_PACKED"
-    return _stored(image, values, "OPEN_EXR", folder / f"{DERIVED}/maps.exr" if folder else None)
+    return _stored(image, values, "OPEN_EXR", folder / DERIVED / "maps.exr" if folder else None)
 
 
 def color_image(name: str, file_name: str, rgb: np.ndarray, folder: Path | None) -> bpy.types.Image:
@@ -36,7 +37,7 @@ def color_image(name: str, file_name: str, rgb: np.ndarray, folder: Path | None)
     image = bpy.data.images.new(name, width, height, alpha=False)
     values = np.ones((height, width, 4), np.float32)
     np.divide(rgb, np.float32(255.0), out=values[..., :3], dtype=np.float32)
-    return _stored(image, values, "PNG", folder / f"{DERIVED}/{file_name}" if folder else None)
+    return _stored(image, values, "PNG", folder / DERIVED / file_name if folder else None)
 
 
 def _stored(image: bpy.types.Image, values: np.ndarray, file_format: str, path: Path | None) -> bpy.types.Image:
@@ -47,6 +48,8 @@ def _stored(image: bpy.types.Image, values: np.ndarray, file_format: str, path: 
         if path is None:
             image.pack()
         else:
+            # Named by what is in it: another build of the same frame must not change it.
+            path = path.with_name(f"{path.stem}-{hashlib.sha256(values.tobytes()).hexdigest()[:12]}{path.suffix}")
             path.parent.mkdir(exist_ok=True)
             image.filepath_raw = str(path)
             image.file_format = file_format  # type: ignore[assignment]  # one of Blender's names

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, cast
 import bpy
 from mathutils import Matrix, Quaternion, Vector
 
-from .camera import reach
+from .camera import HORIZON, reach
 from .group import VERSION_KEY
 from .modifier import get_input, input_path, set_input
 
@@ -65,7 +65,7 @@ def fit_to_camera(
     _fill_view(context.scene, _lens(camera), relief, modifier, follow)
     context.view_layer.update()
 
-    if reach(camera, float(get_input(modifier, "Near")), float(get_input(modifier, "Far"))):
+    if reach(camera, float(get_input(modifier, "Near")), _farthest(relief, float(get_input(modifier, "Far")))):
         return (f"The clipping distances of {camera.name} were widened, so that it sees all of the frame.",)
     return ()
 
@@ -101,7 +101,12 @@ def scale_depth(relief: bpy.types.Object, factor: float) -> None:
     set_input(modifier, "Far", far)
     for child in relief.children:
         if child.type == "CAMERA":
-            reach(child, near, far)
+            reach(child, near, _farthest(relief, far))
+
+
+def _farthest(relief: bpy.types.Object, far: float) -> float:
+    """Metres to the farthest thing that hangs on the frame: its sky, if it has one."""
+    return far * HORIZON if any(child.type == "MESH" for child in relief.children) else far
 
 
 def scale_between(relief: bpy.types.Object, first: Vector, second: Vector, metres: float) -> float:

@@ -10,12 +10,12 @@ import bpy
 import numpy as np
 
 from ..core.sky import fill_unknown
+from .camera import HORIZON
 from .live import Live, follow, live_object
 from .maps import color_image
 from .material import frame_material
+from .modifier import input_path
 
-FARTHER = 5.0
-"""How many times farther than the frame's far distance the sky stands: parallax hardly moves it, and the camera still sees it."""
 CELLS = 64
 """Faces along the longer side of the sheet: it is smooth."""
 
@@ -41,8 +41,8 @@ def sky_sheet(title: str, relief: Live, rgb: np.ndarray, sky: np.ndarray, folder
     }
     sheet = live_object(title, {key: value for key, value in values.items() if key not in ("Maps", "Back Material")})
     for distance in ("Near", "Far"):
-        follow(sheet, distance, relief, "Far", FARTHER)
+        follow(sheet.object, input_path(sheet.modifier, distance), -1, relief, "Far", HORIZON)
     for name in ("Field of View", "Principal X", "Principal Y", "Vertical Angle"):
-        follow(sheet, name, relief, name)
+        follow(sheet.object, input_path(sheet.modifier, name), -1, relief, name)
     sheet.object.visible_shadow = False
     return sheet.object

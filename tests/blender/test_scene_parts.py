@@ -15,9 +15,11 @@ bpy = pytest.importorskip("bpy")
 
 from jointdit_blender.core.frame import Camera, Frame, NearFar, read_frame  # noqa: E402
 from jointdit_blender.core.lifting import rays  # noqa: E402
-from jointdit_blender.scene.builder import BuildError, BuildOptions, build_frame, rebuild  # noqa: E402
+from jointdit_blender.scene.builder import BuildError, BuildOptions, build_frame  # noqa: E402
 from jointdit_blender.scene.modifier import get_input, set_input  # noqa: E402
+from jointdit_blender.scene.pixels import load_picture, read_pixels  # noqa: E402
 from jointdit_blender.scene.preview import render_preview  # noqa: E402
+from jointdit_blender.scene.rebuild import rebuild  # noqa: E402
 from jointdit_blender.scene.templates import TEMPLATES  # noqa: E402
 
 BLUE, GREEN, RED = (90, 140, 230), (60, 120, 50), (200, 40, 40)
@@ -86,11 +88,11 @@ def test_the_sky_stands_far_behind_and_the_picture_stays_whole(tmp_path: Path) -
     np.testing.assert_allclose(np.linalg.norm(positions(sky), axis=1), 250.0, rtol=1e-4)
 
 
-@pytest.mark.parametrize(("sky", "has_sheet", "highest"), [("keep", False, 20.0), ("remove", False, 1.2), ("dome", True, 1.2), ("world", False, 1.2)])
-def test_choices_for_the_sky(tmp_path: Path, sky: str, has_sheet: bool, highest: float) -> None:
+@pytest.mark.parametrize(("sky", "beside", "highest"), [("keep", set(), 20.0), ("remove", set(), 1.2), ("dome", {"Dome"}, 1.2), ("world", set(), 1.2)])
+def test_choices_for_the_sky(tmp_path: Path, sky: str, beside: set[str], highest: float) -> None:
     before = bpy.context.scene.world
     result = build_frame(bpy.context, landscape(tmp_path / "frame"), BuildOptions(sky=sky))
-    assert (part(result.collection, "Sky") is not None) == has_sheet
+    assert {ending for ending in ("Sky", "Dome") if part(result.collection, ending)} == beside
     top = positions(result.object)[:, 2].max()
     assert top > highest if sky == "keep" else top < highest
     assert (bpy.context.scene.world != before) == (sky == "world")
@@ -114,6 +116,42 @@ def test_a_dome_of_a_perspective_frame_is_closed(tmp_path: Path) -> None:
     for direction in np.random.default_rng(0).normal(size=(40, 3)):
         hit, *_ = bpy.context.scene.ray_cast(bpy.context.evaluated_depsgraph_get(), (0, 0, 0), direction / np.linalg.norm(direction))
         assert hit
+
+
+def test_the_sky_of_a_sphere_stays_over_it(tmp_path: Path) -> None:
+    camera = Camera("equirectangular", 360.0, 180.0)
+    up = rays(camera, 96, 48, "radial")[..., 1]
+    distance = np.where(up < -1e-3, np.minimum(1.6 / np.maximum(-up, 1e-3), 60.0), np.inf)
+    rgb = np.where((up < 0.0)[..., None], GREEN, BLUE).astype(np.uint8)
+    rgb[..., 2] = np.where(up < 0.0, rgb[..., 2], np.linspace(200, 240, 48)[:, None])
+    disparity = np.clip((1.0 / distance - 1.0 / 60.0) / (1.0 / 1.6 - 1.0 / 60.0), 0.0, 1.0).astype(np.float32)
+    frame = make_frame(tmp_path / "frame", disparity, rgb=rgb, camera=camera, distance="radial", mapping=NearFar(1.6, 60.0))
+    build_frame(bpy.context, frame, BuildOptions(geometry="dome"))
+    bpy.context.view_layer.update()
+    for direction in np.random.default_rng(0).normal(size=(40, 3)):
+        hit, *_ = bpy.context.scene.ray_cast(bpy.context.evaluated_depsgraph_get(), (0, 0, 0), direction / np.linalg.norm(direction))
+        assert hit, direction
+
+
+def test_an_empty_sky_has_the_colors_of_the_picture(tmp_path: Path) -> None:
+    frame = landscape(tmp_path / "frame")
+    made = make_frame(tmp_path / "other", _with_holes(frame), rgb=_colors(frame), camera=frame.camera, mapping=frame.mapping)
+    result = build_frame(bpy.context, made)
+    assert part(result.collection, "Sky") is not None
+
+
+def _colors(frame: Frame) -> np.ndarray:
+    image = bpy.data.images.load(str(frame.image))
+    pixels = np.empty(4 * frame.width * frame.height, np.float32)
+    image.pixels.foreach_get(pixels)
+    return np.rint(pixels.reshape(frame.height, frame.width, 4)[::-1, :, :3] * 255.0).astype(np.uint8)
+
+
+def _with_holes(frame: Frame) -> np.ndarray:
+    """The frame's disparity with holes where its sky is."""
+    values = read_pixels(load_picture(frame.disparity)).copy()
+    values[values <= 0.0] = np.nan
+    return values
 
 
 def test_a_backdrop_hangs_on_the_camera_of_the_scene(tmp_path: Path) -> None:
@@ -167,7 +205,7 @@ def test_linked_pictures_are_files_that_load_again(tmp_path: Path) -> None:
     result = build_frame(bpy.context, frame, BuildOptions(pack=False))
     count, name = result.vertices, result.object.name
     assert not any(image.packed_file for image in bpy.data.images)
-    assert {path.name for path in (frame.folder / "derived").iterdir()} == {"maps.exr", "behind.png", "sky.png"}
+    assert {path.name.split("-")[0] for path in (frame.folder / "derived").iterdir()} == {"maps", "behind", "sky"}
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "linked.blend"))
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "linked.blend"))
     set_input(bpy.data.objects[name].modifiers[0], "Torn Faces", "Cut")
@@ -187,28 +225,81 @@ def test_packed_pictures_need_no_folder(tmp_path: Path) -> None:
     np.testing.assert_array_equal(positions(bpy.data.objects[name]), before)
 
 
-def test_rebuild_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
+def test_rebuild_is_in_place(tmp_path: Path) -> None:
     frame = landscape(tmp_path / "frame")
     old = build_frame(bpy.context, frame, BuildOptions(tear=0.1, relit=True))
-    name = old.object.name
-    mine = bpy.data.objects.new("Mine", None)
+    relief, name, camera = old.object, old.object.name, old.camera
+    shots = bpy.data.collections.new("Shots")
+    bpy.context.scene.collection.children.link(shots)
+    bpy.context.scene.collection.children.unlink(old.collection)
+    shots.children.link(old.collection)
+    mine = bpy.data.objects.new("Mine.001", None)
+    mine.constraints.new("COPY_LOCATION").target = relief
     old.collection.objects.link(mine)
-    old.object.location = (1.0, 2.0, 3.0)
-    set_input(old.object.modifiers[0], "Far", 7.0)
-    bpy.data.images.remove(get_input(old.object.modifiers[0], "Disparity"))
-    result = rebuild(bpy.context, old.object)
-    assert result.object.name == name and tuple(result.object.location) == (1.0, 2.0, 3.0)
-    assert get_input(result.object.modifiers[0], "Far") == pytest.approx(100.0)
-    assert get_input(result.object.modifiers[0], "Tear") == pytest.approx(0.1)
-    assert bpy.context.scene.camera == result.camera
-    assert len(bpy.context.scene.collection.children) == 1
-    assert {item.name for item in result.collection.objects} == {name, f"{name} Camera", f"{name} Sky", "Mine"}
-    with_floor = rebuild(bpy.context, result.object, BuildOptions(floor=True))
-    points = rebuild(bpy.context, with_floor.object, replace(BuildOptions(), geometry="points"))
-    assert part(points.collection, "Floor") is None
-    assert points.geometry == "points" and len([item for item in bpy.data.objects if "frame" in item]) == 1
+    shots.objects.link(relief)
+    relief.location = (1.0, 2.0, 3.0)
+    relief.keyframe_insert("location", frame=1)
+    set_input(relief.modifiers[0], "Far", 7.0)
+    bpy.data.images.remove(get_input(relief.modifiers[0], "Disparity"))
+    result = rebuild(bpy.context, relief)
+    assert result.object == relief and relief.name == name and tuple(relief.location) == (1.0, 2.0, 3.0)
+    assert relief.animation_data.action is not None and mine.constraints[0].target == relief
+    assert result.camera == camera == bpy.context.scene.camera and camera.parent == relief
+    # What was changed since stays; the pictures are there again.
+    assert get_input(relief.modifiers[0], "Far") == pytest.approx(7.0)
+    assert get_input(relief.modifiers[0], "Tear") == pytest.approx(0.1)
+    assert tuple(get_input(relief.modifiers[0], "Disparity").size) == (96, 64)
+    assert set(shots.children) == {old.collection} and mine.name == "Mine.001"
+    assert {item.name for item in old.collection.objects} == {name, f"{name} Camera", f"{name} Sky", "Mine.001"}
+    sky = part(old.collection, "Sky")
+    assert sky.parent == relief
+    set_input(relief.modifiers[0], "Far", 100.0)
+    np.testing.assert_allclose(np.linalg.norm(positions(sky) - (1.0, 2.0, 3.0), axis=1), 500.0, rtol=1e-4)
     with pytest.raises(BuildError):
         rebuild(bpy.context, mine)
+
+
+def test_rebuild_by_other_options(tmp_path: Path) -> None:
+    old = build_frame(bpy.context, landscape(tmp_path / "frame"))
+    relief = old.object
+    with_floor = rebuild(bpy.context, relief, BuildOptions(floor=True))
+    assert part(with_floor.collection, "Floor") is not None and len(bpy.data.worlds) == 1
+    rebuild(bpy.context, relief, BuildOptions(floor=True))
+    assert len(bpy.data.worlds) == 1, "a world that was built makes room for the next one"
+    points = rebuild(bpy.context, relief, BuildOptions(geometry="points"))
+    assert points.object == relief and get_input(relief.modifiers[0], "Output") == "Points"
+    assert part(points.collection, "Floor") is None
+    assert len([item for item in bpy.data.objects if "frame" in item]) == 1
+    assert BuildOptions.from_json(relief["jointdit_options"]).geometry == "points"
+
+
+def test_rebuild_of_a_copy_leaves_the_original_alone(tmp_path: Path) -> None:
+    old = build_frame(bpy.context, landscape(tmp_path / "frame"))
+    copy = old.object.copy()
+    old.collection.objects.link(copy)
+    rebuild(bpy.context, copy)
+    assert {child.name.rsplit(" ", 1)[1] for child in old.object.children} == {"Camera", "Sky"}
+
+
+def test_a_backdrop_stays_one(tmp_path: Path) -> None:
+    scene = bpy.context.scene
+    scene.camera = bpy.data.objects.new("Camera", bpy.data.cameras.new("Camera"))
+    scene.collection.objects.link(scene.camera)
+    relief = build_frame(bpy.context, landscape(tmp_path / "frame"), BuildOptions(backdrop=20.0)).object
+    scene.camera.data.lens = 35.0
+    bpy.context.view_layer.update()
+    before = positions(relief)
+    rebuild(bpy.context, relief)
+    assert relief.parent == scene.camera and get_input(relief.modifiers[0], "Near") == pytest.approx(20.0)
+    np.testing.assert_allclose(positions(relief), before, rtol=1e-4, atol=1e-4)
+    # The sky is five times as far as the frame's far distance, and the camera sees it.
+    assert scene.camera.data.clip_end > 5.0 * get_input(relief.modifiers[0], "Far")
+    rebuild(bpy.context, relief, BuildOptions(backdrop=30.0))
+    assert relief.parent == scene.camera and get_input(relief.modifiers[0], "Near") == pytest.approx(30.0)
+    scene.camera.data.lens = 70.0
+    bpy.context.view_layer.update()
+    narrow = get_input(relief.evaluated_get(bpy.context.evaluated_depsgraph_get()).modifiers[0], "Field of View")
+    assert narrow < 0.6, "it still follows the lens"
 
 
 def test_a_failed_rebuild_keeps_the_old_one(tmp_path: Path) -> None:
