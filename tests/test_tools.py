@@ -113,9 +113,9 @@ def test_the_persons_options_win(monkeypatch: pytest.MonkeyPatch, commands: list
     assert scene.main(["a red cube", "--out=mine.blend", "--seed", "3"]) == 0
     (command,) = commands
     assert command[:4] == ["python", "-m", "jointdit_blender", "scene"]
-    from jointdit_blender.headless import _parser
+    from jointdit_blender.arguments import parse
 
-    arguments = _parser().parse_args(command[3:])
+    arguments = parse(command[3:])
     assert (arguments.prompt, arguments.out, arguments.render, arguments.seed) == ("a red cube", Path("mine.blend"), Path("preview.png"), 3)
     assert scene.main([]) == 2 and "Say what you want to see" in capsys.readouterr().err
 

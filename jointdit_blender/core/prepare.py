@@ -23,8 +23,8 @@ class Prepared:
     """Pictures beside the disparity, (height, width), row 0 at the top.
 
     `clean` and `back` are disparities, NaN where there is nothing; `back_rgb` is the picture with what lies behind painted in, uint8, or None
-    when there is no layer behind. `sky` is where the live cut-off may take effect (everywhere, if no sky was found), `found` where a sky was found, holes included; `cutoff` is
-    the normalized disparity up to which it reaches, 0 without a sky.
+    when there is no layer behind. `sky` is where the live cut-off may take effect (everywhere, if no sky was found), `found` where a sky was
+    found, holes included; `cutoff` is the normalized disparity up to which it reaches, 0 without a sky.
     """
 
     clean: np.ndarray

@@ -155,15 +155,17 @@ class JOINTDIT_OT_relight(OfFrame, bpy.types.Operator):
         """Called by Blender."""
         relief, _ = self.frame(context)
         on = not active.relit(relief)
-        foreign = []
-        for material in active.materials(relief):
+        foreign, materials = [], active.materials(relief)
+        for material in materials:
             try:
                 relight(material, on)
             except KeyError:
                 foreign.append(material.name)
-        if foreign:
-            self.report({"WARNING"}, f"{', '.join(foreign)}: not one of JointDiT's materials; it has to be lit by hand.")
-        return {"FINISHED"}
+        if not foreign:
+            return {"FINISHED"}
+        alone = len(foreign) == len(materials)
+        self.report({"ERROR" if alone else "WARNING"}, f"{', '.join(foreign)} is not one of JointDiT's materials; it has to be lit by hand.")
+        return {"CANCELLED"} if alone else {"FINISHED"}
 
 
 class JOINTDIT_OT_bake(OfFrame, bpy.types.Operator):
