@@ -16,9 +16,11 @@ from .frame import Camera
 from .lifting import Pinned, inverse_depth, nearness, rays, torn_faces, vertex_pixels
 
 FILL_REACH = 3
-"""Pixels within which the distance behind a cut is looked for."""
+"""Pixels within which the distance behind a cut is looked for: the width of a soft edge."""
+STRIP_JUMP = 0.25
+"""Greatest jump in distance along a strip that fills a cut, as a share of it: more would be a sheet of rubber."""
 BACK_OFFSET = 1.002
-"""How much farther than its disparity says the layer behind lies."""
+"""How much farther than its disparity says the layer behind lies, so that it never fights with the surface."""
 LEAST_TEAR = 1e-6
 
 
@@ -76,7 +78,8 @@ def reduced(recipe: Recipe, disparity: np.ndarray, maps: np.ndarray | None, erro
     torn = torn_faces(front, tear, wraps, recipe.step)
     pieces = [(front, solid if recipe.torn == "keep" else ~torn, False)]
     if recipe.torn == "fill":
-        pieces.append((_farthest(front, max(1, FILL_REACH // recipe.step), wraps), torn & solid, False))
+        strips = _farthest(front, max(1, FILL_REACH // recipe.step), wraps)
+        pieces.append((strips, torn & solid & _even(strips, max(tear, STRIP_JUMP), wraps), False))
     if recipe.back and maps is not None:
         back = lattice.picked(inverse_depth(maps[..., 1], recipe.pinned)) / np.float32(BACK_OFFSET)
         pieces.append((back, _even(back, tear, wraps), True))

@@ -21,6 +21,7 @@ from typing import cast
 import bpy
 
 from ..core.lifting import SLOPE_ALLOWANCE, TEAR_REACH
+from ..core.patches import BACK_OFFSET, FILL_REACH, STRIP_JUMP
 from .graph import Field, Graph
 from .topology import Lattice
 
@@ -29,12 +30,8 @@ UV_NAME, COLOR_NAME = "UVMap", "Color"
 VERSION_KEY = "jointdit_version"
 # 1/Z of every vertex while the group works; not in its result.
 INVERSE_NAME = "JointDiT 1/Z"
-# Pixels within which the distance behind a cut is looked for: the width of a soft edge.
-FILL_REACH = 3
 # 1/Z that stands for a hole, so far from every real one that the slope to it is steeper than any.
 HOLE, STEEPEST = -1e30, 1e20
-# How much farther than its disparity says the back layer lies, so that it never fights with the surface.
-BACK_OFFSET = 1.002
 # Angles are single precision: a full turn may be a little less than it should.
 ANGLE_SLACK = 1e-5
 
@@ -334,7 +331,14 @@ class _Writer:
             for number in (line + aside[0], line, line + aside[1]):
                 value = self.graph.sample(flat, self.inverse, number)
                 behind = (value > 0.0).choose(value, behind).minimum(behind)
-        return self._with_material(self._with_inverse(strips, behind), "Material")
+        return self._with_material(self._tiles(self._with_inverse(strips, behind)), "Material")
+
+    def _tiles(self, strips: Field) -> Field:
+        """Strips without sheets of rubber: a face that would be one becomes a tile of its own, all of it at its mean 1/Z."""
+        strips, uneven = self.graph.captured(strips, "FACE", ~self._even_faces(self._tear().maximum(STRIP_JUMP)))
+        strips = self.graph.call("GeometryNodeSplitEdges", {"Mesh": strips, "Selection": uneven})
+        mean = self.graph.call("GeometryNodeFieldOnDomain", {"Value": self.inverse}, data_type="FLOAT", domain="FACE")
+        return self._with_inverse(strips, mean, uneven)
 
     def _back(self, flat: Field) -> Field:
         """The back layer. It is small, so its edges are asked for; it needs no slopes, for it is made smooth."""
@@ -342,15 +346,18 @@ class _Writer:
         inverse = self._inverse(self._nearness(self._channel(self._picture(self.inputs["Maps"]), 1))) * (1.0 / BACK_OFFSET)
         inverse = self.closed.choose(lattice.is_pole(index).choose(HOLE, inverse), inverse)
         layer = self.graph.part(self._with_inverse(flat, inverse), "POINT", self.solid)
+        return self._with_material(self.graph.part(layer, "FACE", self._even_faces(self._tear())), "Back Material")
+
+    def _even_faces(self, most: Field) -> Field:
+        """Whether the edges of a face jump by no more than this share of the distance; for small parts of the mesh."""
         ends = self.graph.node("GeometryNodeInputMeshEdgeVertices")
         one, other = (
             self.graph.call("GeometryNodeFieldAtIndex", {"Value": self.inverse, "Index": Field(self.graph, end)}, data_type="FLOAT", domain="POINT")
             for end in list(ends.outputs)[:2]
         )
-        whole = abs(one - other) <= one.minimum(other) * self._tear()
+        whole = abs(one - other) <= one.minimum(other) * most
         # A face is whole when all its edges are.
-        faces = self.graph.call("GeometryNodeFieldOnDomain", {"Value": whole}, data_type="BOOLEAN", domain="EDGE")
-        return self._with_material(self.graph.part(layer, "FACE", faces), "Back Material")
+        return self.graph.call("GeometryNodeFieldOnDomain", {"Value": whole}, data_type="BOOLEAN", domain="EDGE")
 
     # Space
 
