@@ -88,7 +88,7 @@ def _behind(front: np.ndarray, inverse: np.ndarray, rgb: np.ndarray, threshold: 
     borders = _find_borders(depths, threshold)
     if not borders.last.any():
         return layer, rgb
-    cells = Cells(front.shape, int(np.clip(reach // 15, 1, 8)))
+    cells = Cells((front.shape[0], front.shape[1]), int(np.clip(reach // 15, 1, 8)))
 
     seeds = np.flatnonzero(borders.band & ~gaps)
     if not seeds.size:
