@@ -39,3 +39,19 @@ def empty_file() -> None:
     """Every test starts with an empty file and factory settings."""
     if bpy is not None:
         bpy.ops.wm.read_factory_settings(use_empty=True)
+
+
+ENDED = pytest.StashKey[int]()
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    session.config.stash[ENDED] = int(exitstatus)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End at once: after everything is reported, Blender 4.5 and torch in one process may wait for each other for ever while they clean up."""
+    if bpy is not None and ENDED in config.stash:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(config.stash[ENDED])
