@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import bpy
@@ -33,7 +34,7 @@ def sky_sheet(title: str, relief: Live, rgb: np.ndarray, sky: np.ndarray, folder
         "Clean Edges": False,
         "Sky Cut-off": 0.0,
         "Gamma": 1.0,
-        "Step": max(1, max(sky.shape) // CELLS),
+        "Step": _step(*sky.shape),
         # Any picture without holes: near and far are one distance.
         "Disparity": image,
         "Image": image,
@@ -46,3 +47,9 @@ def sky_sheet(title: str, relief: Live, rgb: np.ndarray, sky: np.ndarray, folder
         follow(sheet.object, input_path(sheet.modifier, name), -1, relief, name)
     sheet.object.visible_shadow = False
     return sheet.object
+
+
+def _step(height: int, width: int) -> int:
+    """The largest step, up to that of `CELLS` faces, whose vertices reach from the first to the last pixel: else the sheet would end inside the picture."""
+    whole = math.gcd(height - 1, width - 1)
+    return max(step for step in range(1, max(1, max(height, width) // CELLS) + 1) if whole % step == 0)
