@@ -26,13 +26,20 @@ class DepthLora(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The change of the base layer's output: (..., in_features) -> (..., out_features)."""
-        return LORA_SCALE * self.up(self.down(x))
+        # Scaled at the rank's width, where it costs least.
+        return self.up(LORA_SCALE * self.down(x))
 
 
 def add_to_depth_half(y: Tensor, change: Tensor) -> Tensor:
-    """Add `change` (N, ...) to the second half of `y` (2N, ...), leaving the RGB half bit for bit as it was."""
+    """Add `change` (N, ...) to the second half of `y` (2N, ...), leaving the RGB half bit for bit as it was.
+
+    `y` is the fresh output of a layer: without gradients it is changed in place, which spares a copy of it.
+    """
     rgb, depth = y.chunk(2)
-    return torch.cat([rgb, depth + change])
+    if torch.is_grad_enabled():
+        return torch.cat([rgb, depth + change])
+    depth += change
+    return y
 
 
 def depth_half(x: Tensor) -> Tensor:

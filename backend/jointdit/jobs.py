@@ -8,12 +8,14 @@ import math
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import InputError, JointDiTError
-from .models import Model, Models
+from .memory import PLANS
+from .models import AnyModel, Models
+from .wishes import COMPILING, Lora, Wish
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +35,8 @@ class Job:
     """Everything that decides a result. Names and units are those of docs/protocol.md.
 
     `width` and `height` of None come from the picture given, else from the model; `guidance` and `horizontal_angle` of None are the model's own.
-    Angles are degrees, distances metres.
+    Angles are degrees, distances metres. `memory_plan` is one of `memory.PLANS` or "auto"; `compile` "auto", "on" or "off"; `step_cache` the relative change
+    under which a step is taken from the one before (an approximation; 0 is off).
     """
 
     task: str
@@ -51,6 +54,10 @@ class Job:
     far: float = 40.0
     horizontal_angle: float | None = None
     preview: bool = False
+    memory_plan: str = "auto"
+    compile: str = "auto"
+    step_cache: float = 0.0
+    loras: tuple[Lora, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what cannot be used, with a sentence (`InputError`)."""
@@ -72,6 +79,11 @@ class Job:
         _within("field of view", self.horizontal_angle, 1, 175, "degrees")
         _within("near distance", self.near, 1e-6, 1e9, "metres")
         _within("far distance", self.far, 1e-6, 1e9, "metres")
+        _within("threshold of the step cache", self.step_cache, 0, 1)
+        if self.compile not in COMPILING:
+            raise InputError(f"Compiling can be {', '.join(COMPILING)}, not {self.compile!r}.")
+        if self.memory_plan not in ("auto", *PLANS):
+            raise InputError(f"There is no memory plan {self.memory_plan!r}; choose auto or one of {', '.join(PLANS)}.")
         if self.near >= self.far:
             raise InputError(f"The near distance ({self.near:g} m) must be smaller than the far distance ({self.far:g} m).")
 
@@ -91,6 +103,8 @@ class Job:
 
 def _typed(name: str, kind: str, value: Any) -> Any:
     """Check the JSON type of one setting. `kind` is the annotation of the field."""
+    if name == "loras":
+        return _loras(value)
     if name in _PATHS:
         if not isinstance(value, str) or not value or "\0" in value:
             raise InputError(f"The {name} of a job must be a path, not {value!r}.")
@@ -99,6 +113,19 @@ def _typed(name: str, kind: str, value: Any) -> Any:
     if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
         raise InputError(f"The {name} of a job must be {'a number' if wanted is not str else 'a text'}, not {value!r}.")
     return value
+
+
+def _loras(value: Any) -> tuple[Lora, ...]:
+    """LoRAs from JSON: a list of objects with `path`, `strength` (1) and `branch` ("both")."""
+    if not isinstance(value, list) or not all(isinstance(x, dict) and isinstance(x.get("path"), str) for x in value):
+        raise InputError("The LoRAs of a job must be a list of objects with a path, a strength and a branch.")
+    found = []
+    for x in value:
+        strength, branch = x.get("strength", 1.0), x.get("branch", "both")
+        if set(x) - {"path", "strength", "branch"} or isinstance(strength, bool) or not isinstance(strength, (int, float)) or not isinstance(branch, str):
+            raise InputError(f"The LoRA {x['path']} must have a strength that is a number and a branch that is a text, and nothing else.")
+        found.append(Lora(Path(x["path"]), float(strength), branch))
+    return tuple(found)
 
 
 def _within(what: str, value: float | None, low: float, high: float, unit: str = "") -> None:
@@ -136,16 +163,45 @@ def generate(job: Job, models: Models, report: Callable[[Progress], None]) -> Re
     began = time.perf_counter()
     report(Progress("loading", 0, 1))
     known = _read_known(job)
-    pipeline = models.pipeline(model)
-    loaded = time.perf_counter()
-    report(Progress("encoding", 0, 1))
-    try:
-        with tempfile.TemporaryDirectory(prefix="jointdit-preview-") as previews:
-            return _run(job, model, models, pipeline, known, report, Path(previews), began, loaded)
-    except (MemoryError, RuntimeError) as error:
-        if isinstance(error, MemoryError) or "out of memory" in str(error).lower() or "can't allocate memory" in str(error).lower():
-            raise JointDiTError("There is not enough memory for this size. Choose a smaller size, or close other programs.") from error
-        raise
+    size = working_size(job, known.size, model.index.get("native_size") or 1024)
+    wish = Wish(*size, job.memory_plan, job.loras, job.compile)
+    remarks: tuple[str, ...] = ()
+    while True:
+        try:
+            pipeline = models.pipeline(model, wish)
+            loaded = time.perf_counter()
+            report(Progress("encoding", 0, 1))
+            with tempfile.TemporaryDirectory(prefix="jointdit-preview-") as previews:
+                return _run(job, model, models, pipeline, known, report, Path(previews), (began, loaded), remarks)
+        except (MemoryError, RuntimeError) as error:
+            wish, remark = _second_try(error, wish, models, first=not remarks)
+            remarks = (remark,)
+
+
+def _second_try(error: MemoryError | RuntimeError, wish: Wish, models: Models, first: bool) -> tuple[Wish, str]:
+    """What to try once after a job failed for want of memory or in a compiler, and a sentence on it; raises where there is nothing to try.
+
+    The model is given up meanwhile: what is tried starts with the memory free.
+    """
+    from .speed import is_compile_error
+
+    short, plan = _is_shortage(error), models.plan
+    compiler = models.compiled and is_compile_error(error)
+    models.unload()
+    if first and compiler:
+        return replace(wish, compile="off"), f"The model could not be compiled here ({type(error).__name__}) and ran as it is, which is slower."
+    if not short:
+        raise error
+    sentence = "There is not enough memory for this size. Choose a smaller size, or close other programs."
+    if not first or plan is None or plan.name == "cpu" or wish.plan != "auto":
+        raise JointDiTError(sentence) from error
+    return replace(wish, smaller_than=plan.name), f"The memory plan {plan.name} ran out of memory; the next smaller one was used."
+
+
+def _is_shortage(error: BaseException) -> bool:
+    """Whether an error means that memory ran out, of the machine or of its card."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text or "not enough memory" in text
 
 
 @dataclass(frozen=True)
@@ -196,13 +252,16 @@ def working_size(job: Job, known: tuple[int, int] | None, native: int) -> tuple[
 
 
 def _run(
-    job: Job, model: Model, models: Models, pipeline: JointDiTPipeline, known: _Known,
-    report: Callable[[Progress], None], previews: Path, began: float, loaded: float,
+    job: Job, model: AnyModel, models: Models, pipeline: JointDiTPipeline, known: _Known,
+    report: Callable[[Progress], None], previews: Path, times: tuple[float, float], remarks: tuple[str, ...],
 ) -> Result:  # fmt: skip
     import torch
 
     from .frame import folder_name, write_frame
+    from .speed import set_step_cache
 
+    began, loaded = times
+    set_step_cache(pipeline.transformer, job.step_cache)
     width, height = working_size(job, known.size, pipeline.config.native_size)
     guidance = pipeline.config.default_guidance if job.guidance is None else job.guidance
 
@@ -210,7 +269,7 @@ def _run(
         preview = None
         if job.preview:
             preview = previews / f"{step % 2}.png"  # two files in turn: the one just announced is not overwritten at once
-            _save_preview(*pipe.decode(tensors["denoised"], height, width), preview)
+            _save_preview(*pipe.preview(tensors["denoised"], height, width), preview)
         report(Progress("sampling", step + 1, job.steps, preview))
         if step + 1 == job.steps:
             report(Progress("decoding", 0, 1))
@@ -224,11 +283,11 @@ def _run(
     sampled = time.perf_counter()
     report(Progress("writing", 0, 1))
     image, disparity = _finish(job, known, result.images[0], result.disparity[0])
-    warnings = _warnings(job, pipeline, known, (width, height), image.size)
+    warnings = [*remarks, *_warnings(job, pipeline, known, (width, height), image.size)]
     about = {
         "prompt": job.prompt, "task": job.task, "seed": job.seed, "steps": job.steps, "guidance": guidance, "model": job.model, "revision": model.revision(),
         "programs": models.programs(), "camera": {"projection": "perspective", "horizontal_angle": job.horizontal_angle or pipeline.config.horizontal_angle},
-        "distance": "planar", "mapping": {"near": job.near, "far": job.far}, "working_size": [width, height],
+        "memory_plan": models.plan.name, "distance": "planar", "mapping": {"near": job.near, "far": job.far}, "working_size": [width, height],
         "timings": {"load": round(loaded - began, 3), "sample": round(sampled - loaded, 3), "total": round(time.perf_counter() - began, 3)},
         "warnings": warnings,
     }  # fmt: skip

@@ -1,9 +1,10 @@
 # SPDX-FileCopyrightText: 2026 JointDiT for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The models on this machine: what there is, what it costs, and the pipelines that are in memory."""
+"""The models on this machine: what there is, what it costs, and the pipeline that is in memory."""
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import platform
@@ -14,14 +15,24 @@ from typing import TYPE_CHECKING, Any
 
 from . import __version__
 from .errors import CheckpointError, InputError
+from .memory import Machine, Plan, choose
+from .weights.library import Entry, Library
+from .wishes import Wish
 
 if TYPE_CHECKING:
-    import torch
 
+    from .cost import Sizes
     from .pipeline import JointDiTPipeline
 
 EMBEDDED = Path(__file__).parent / "embedded" / "pipeline"
 HASHED_UP_TO = 200 * 2**20  # bytes; hashing a full-size model would take longer than loading it
+SMALL = 2 * 2**30  # bytes; a model below works in float32 on the processor, for exactness
+FULL_SIZE = {
+    "title": "FLUX.1-dev + JointDiT",
+    "licence": "FLUX.1-dev Non-Commercial License",
+    "native_size": 1024,
+    "note": "The full model: real quality. What it makes with FLUX.1-dev's weights falls under their licence.",
+}
 
 
 @dataclass(frozen=True)
@@ -43,43 +54,142 @@ class Model:
             raise CheckpointError(f"The description of the model {self.name}, {path}, is damaged. Install the model again.") from error
 
     @property
+    def key(self) -> str:
+        """Tells this model from others."""
+        return str(self.folder)
+
+    @property
     def weights(self) -> list[Path]:
         """The weights files, in a fixed order."""
         return sorted(self.folder.rglob("*.safetensors"))
 
     def revision(self) -> str | None:
         """The first half of the SHA-256 over the weights files, or None where they are too large to be read twice."""
-        if sum(path.stat().st_size for path in self.weights) > HASHED_UP_TO:
-            return None
-        digest = hashlib.sha256()
-        for path in self.weights:
-            digest.update(path.read_bytes())
-        return digest.hexdigest()[:32]
+        return _revision(self.weights)
+
+    def load(self) -> JointDiTPipeline:
+        """The pipeline in the machine's memory. Raises `CheckpointError` with a sentence."""
+        import torch
+        from safetensors import SafetensorError
+
+        from .pipeline import JointDiTPipeline
+
+        self.index  # noqa: B018  a clear sentence for a missing folder comes before the library's own
+        try:
+            small = sum(path.stat().st_size for path in self.weights) < SMALL
+            dtype = torch.float32 if small else {"default": torch.bfloat16, "vae": torch.float32}
+            pipeline = JointDiTPipeline.from_pretrained(self.folder, dtype=dtype, local_files_only=True)
+        except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+            raise CheckpointError(
+                f"The model {self.name} in {self.folder} cannot be loaded: {_first_line(error)} It is damaged or incomplete: install it again."
+            ) from error
+        pipeline.set_progress_bar_config(disable=True)
+        return pipeline
+
+
+@dataclass(frozen=True)
+class PiecesModel:
+    """A model of the person's library: pieces in files that may come from other programs."""
+
+    entry: Entry
+
+    @property
+    def name(self) -> str:
+        """The library's name."""
+        return self.entry.name
+
+    @property
+    def index(self) -> dict[str, Any]:
+        """What a `model_index.json` would say; raises `CheckpointError` where pieces are missing."""
+        self._refuse_incomplete()
+        return FULL_SIZE
+
+    @property
+    def key(self) -> str:
+        """Tells this model from others."""
+        return " ".join(f"{location.path}#{location.prefix}" for _, location in sorted(self.entry.pieces.items()))
+
+    @property
+    def weights(self) -> list[Path]:
+        """The weights files, in a fixed order; a folder stands for the files in it."""
+        paths = {location.path for location in self.entry.pieces.values()}
+        return sorted(file for path in paths for file in (path.rglob("*") if path.is_dir() else [path]) if file.suffix in (".safetensors", ".gguf", ".sft"))
+
+    def revision(self) -> str | None:
+        """As `Model.revision`."""
+        return _revision(self.weights)
+
+    def load(self) -> JointDiTPipeline:
+        """The pipeline, its weights mapped from the files. Raises `CheckpointError` with a sentence."""
+        from .assembly import assemble
+
+        self._refuse_incomplete()
+        return assemble({name: location.piece(name) for name, location in self.entry.pieces.items()})
+
+    def _refuse_incomplete(self) -> None:
+        if self.entry.missing():
+            raise CheckpointError(
+                f"The model {self.name} lacks {', '.join(self.entry.missing())}. `jointdit models list` says where to get them; then: jointdit models add PATH."
+            )
+
+
+AnyModel = Model | PiecesModel
+
+
+@dataclass
+class _Loaded:
+    """The pipeline in memory, and what it was loaded for."""
+
+    key: str
+    wish: Wish
+    sizes: Sizes
+    machine: Machine
+    bits_stored: float
+    plan: Plan
+    pipeline: JointDiTPipeline
+    compiled: bool
+
+    def serves(self, key: str, wish: Wish) -> bool:
+        """Whether the pipeline can be used as it is. Raises `InputError` where pictures of the wished size fit in no way."""
+        same = [(lora.path, lora.branch) for lora in self.wish.loras] == [(lora.path, lora.branch) for lora in wish.loras]
+        asked = wish.plan in (self.wish.plan, self.plan.name) and wish.compile == self.wish.compile and wish.smaller_than in (None, self.wish.smaller_than)
+        if self.key != key or not same or not asked:
+            return False
+        needed = choose(self.sizes, self.machine, wish.width, wish.height, wish.plan, self.bits_stored, self.wish.smaller_than)
+        return needed.name == self.plan.name and needed.visiting <= self.plan.visiting and needed.parked <= self.plan.parked
 
 
 @dataclass
 class Models:
     """Every model that can be asked for by name, and at most one pipeline in memory.
 
-    `extra` adds pipeline folders by name to the embedded model; a job may also name a folder directly.
+    `extra` adds pipeline folders by name to the embedded model and the person's library; a job may also name a folder directly.
     """
 
     extra: dict[str, Path] = field(default_factory=dict)
-    _loaded: tuple[str, JointDiTPipeline] | None = field(default=None, init=False, repr=False)
+    library: Library = field(default_factory=Library)
+    _loaded: _Loaded | None = field(default=None, init=False, repr=False)
 
-    def find(self, name: str) -> Model:
+    def find(self, name: str) -> AnyModel:
         """The model of a name, or in a folder. Raises `InputError` with a sentence."""
         folders = {"embedded": EMBEDDED, **self.extra}
         if name in folders:
             return Model(name, folders[name])
+        entries = {entry.name: entry for entry in self.library.entries()}
+        if name in entries:
+            return PiecesModel(entries[name])
         if name and Path(name).is_dir():
             return Model(name, Path(name))
-        raise InputError(f"There is no model {name!r} here. Known are: {', '.join(folders)}; a folder of a pipeline works as well.")
+        raise InputError(f"There is no model {name!r} here. Known are: {', '.join((*folders, *entries))}; a folder of a pipeline works as well.")
+
+    def names(self) -> list[str]:
+        """Names of all models, the embedded one first."""
+        return ["embedded", *self.extra, *(entry.name for entry in self.library.entries() if entry.name not in self.extra)]
 
     def describe(self) -> list[dict[str, Any]]:
         """The `model` objects of docs/protocol.md; a model whose description cannot be read is left out."""
         found = []
-        for name in ("embedded", *self.extra):
+        for name in self.names():
             model = self.find(name)
             try:
                 index = model.index
@@ -90,22 +200,36 @@ class Models:
                     "name": name,
                     "title": index.get("title", name),
                     "licence": index.get("licence", ""),
-                    "size": sum(path.stat().st_size for path in model.weights),
+                    "size": sum(path.stat().st_size for path in model.weights if path.is_file()),
                     "native_width": index.get("native_size"),
                     "native_height": index.get("native_size"),
-                    "loaded": self._loaded is not None and self._loaded[0] == str(model.folder),
+                    "loaded": self._loaded is not None and self._loaded.key == model.key,
                     "note": index.get("note", ""),
                 }
             )
         return found
 
-    def pipeline(self, model: Model) -> JointDiTPipeline:
-        """The pipeline of a model, from memory or from disk. Raises `CheckpointError` with a sentence."""
-        key = str(model.folder)
-        if self._loaded is None or self._loaded[0] != key:
+    def pipeline(self, model: AnyModel, wish: Wish | None = None) -> JointDiTPipeline:
+        """The pipeline of a model, from memory or from disk, laid out for what is wished. Raises `CheckpointError`, `InputError` with a sentence."""
+        wish = wish or Wish()
+        if self._loaded is None or not self._loaded.serves(model.key, wish):
             self.unload()
-            self._loaded = (key, _load(model))
-        return self._loaded[1]
+            self._loaded = _load(model, wish)
+        elif wish.loras:
+            from .loras import set_strengths
+
+            set_strengths(self._loaded.pipeline, wish.loras)
+        return self._loaded.pipeline
+
+    @property
+    def plan(self) -> Plan | None:
+        """The memory plan of the pipeline in memory."""
+        return None if self._loaded is None else self._loaded.plan
+
+    @property
+    def compiled(self) -> bool:
+        """Whether the blocks of the pipeline in memory are compiled."""
+        return self._loaded is not None and self._loaded.compiled
 
     def unload(self) -> int:
         """Drop the loaded pipeline; returns the bytes of weights that were freed."""
@@ -113,26 +237,23 @@ class Models:
             return 0
         import torch
 
-        modules = [m for m in self._loaded[1].components.values() if isinstance(m, torch.nn.Module)]
-        freed = sum(p.numel() * p.element_size() for m in modules for p in m.parameters())
-        self._loaded = None
+        modules = [m for m in self._loaded.pipeline.components.values() if isinstance(m, torch.nn.Module)]
+        freed = sum(t.numel() * t.element_size() for m in modules for t in (*m.parameters(), *m.buffers()))
+        compiled, self._loaded = self._loaded.compiled, None
         del modules
+        if compiled:
+            torch.compiler.reset()  # compiled code holds on to the weights that it was made for
+        gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         return freed
 
     def device(self) -> dict[str, Any]:
         """The `device` object of docs/protocol.md."""
-        import psutil
-        import torch
+        from .machine import best_device, this_machine
 
-        device = best_device()
-        if device.type == "cuda":
-            free, total = torch.cuda.mem_get_info(device)
-            return {"kind": "cuda", "name": torch.cuda.get_device_name(device), "memory_total": total, "memory_free": free}
-        memory = psutil.virtual_memory()
-        name = platform.processor() or platform.machine()
-        return {"kind": device.type, "name": name, "memory_total": memory.total, "memory_free": memory.available}
+        machine = this_machine(best_device())
+        return {"kind": machine.kind, "name": machine.name, "memory_total": machine.total, "memory_free": machine.free}
 
     def programs(self) -> dict[str, str]:
         """Versions of the programs that make the result."""
@@ -142,33 +263,54 @@ class Models:
         return {"jointdit": __version__, "python": platform.python_version(), "torch": torch.__version__, "diffusers": diffusers.__version__}
 
 
-def best_device() -> torch.device:
-    """CUDA where there is one, else Apple's GPU, else the processor."""
+def _load(model: AnyModel, wish: Wish) -> _Loaded:
+    """Read a model and lay it out."""
     import torch
 
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    from .loras import load_loras
+    from .machine import best_device, this_machine
+    from .packed import bits_a_number
+    from .speed import best_attention, compile_blocks, may_compile
 
-
-def _load(model: Model) -> JointDiTPipeline:
-    import torch
-    from safetensors import SafetensorError
-
-    from .pipeline import JointDiTPipeline
-
-    model.index  # noqa: B018  a clear sentence for a missing folder comes before the library's own
     device = best_device()
-    # The autoencoder stays exact: a bfloat16 one would round the disparity to steps.
-    dtype = {"default": torch.bfloat16, "vae": torch.float32} if device.type == "cuda" else torch.float32
-    try:
-        pipeline = JointDiTPipeline.from_pretrained(model.folder, dtype=dtype, local_files_only=True)
-    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-        raise CheckpointError(
-            f"The model {model.name} in {model.folder} cannot be loaded: {_first_line(error)} It is damaged or incomplete: install it again."
-        ) from error
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline.to(device)
+    machine, pipeline = this_machine(device), model.load()
+    transformer, sizes = pipeline.transformer, _sizes(pipeline)
+    bits_stored = bits_a_number((*transformer.transformer_blocks, *transformer.single_transformer_blocks))
+    plan = choose(sizes, machine, wish.width, wish.height, wish.plan, bits_stored, wish.smaller_than)
+    if plan.name == "cpu":
+        device = torch.device("cpu")
+    small = 2 * sizes.transformer < SMALL
+    load_loras(pipeline, wish.loras)
+    pipeline.place(plan, device, torch.float32 if device.type == "cpu" and small else torch.bfloat16, machine.fp8_products)
+    attention = best_attention(device)
+    if attention != "native":
+        transformer.set_attention_backend(attention)
+    compiled = wish.compile == "on" or (wish.compile == "auto" and not small and may_compile(device, plan))
+    if compiled:
+        compile_blocks(transformer)
+    return _Loaded(model.key, wish, sizes, machine, bits_stored, plan, pipeline, compiled)
+
+
+def _sizes(pipeline: JointDiTPipeline) -> Sizes:
+    """What a memory plan counts with, of a pipeline that is not placed yet."""
+    from .cost import sizes_of
+
+    nbytes = {
+        name: sum(t.numel() * t.element_size() for t in (*module.parameters(), *module.buffers()))
+        for name, module in pipeline.components.items()
+        if name in ("text_encoder", "text_encoder_2", "vae")
+    }
+    return sizes_of(pipeline.transformer, pipeline.config.max_sequence_length, nbytes["text_encoder"] + nbytes["text_encoder_2"], nbytes["vae"])
+
+
+def _revision(weights: list[Path]) -> str | None:
+    """The first half of the SHA-256 over files, or None where they are too large."""
+    if sum(path.stat().st_size for path in weights) > HASHED_UP_TO:
+        return None
+    digest = hashlib.sha256()
+    for path in weights:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:32]
 
 
 def _first_line(error: Exception) -> str:

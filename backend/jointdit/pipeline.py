@@ -8,7 +8,9 @@ or the depth branch is held clean (depth to image). Sigma is 1 for noise and 0 f
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,9 +27,14 @@ from . import autoencoder as _autoencoder  # noqa: F401
 from . import transformer as _transformer  # noqa: F401
 from .errors import InputError
 from .latents import image_position_ids, pack, pad_to_multiple, scheduler_shift, unpack
+from .memory import Plan
+from .placement import Placement, place
+from .prepared import WANTED, Prepared, prepare, velocity
 
 TASKS = ("joint", "image_to_depth", "depth_to_image")
 SMALLEST_SIDE = 16
+REMEMBERED_PROMPTS = 32  # 4 MB each at full size
+PREVIEW_SIDE = 256  # pixels
 
 
 @dataclass
@@ -75,6 +82,8 @@ class JointDiTPipeline(DiffusionPipeline):
             depth_transform=depth_transform, default_guidance=default_guidance, native_size=native_size,
             max_sequence_length=max_sequence_length, horizontal_angle=horizontal_angle, title=title, licence=licence, note=note,
         )  # fmt: skip
+        self.placement: Placement | None = None
+        self._encoded: OrderedDict[tuple[str, int], tuple[Tensor, Tensor]] = OrderedDict()
         # FLUX's autoencoder halves the sides between its blocks; ours states its reduction.
         self.vae_scale_factor = vae.config.get("reduction") or 2 ** (len(vae.config.block_out_channels) - 1)
 
@@ -83,12 +92,42 @@ class JointDiTPipeline(DiffusionPipeline):
         """Sides of what the model sees are multiples of this many pixels: the autoencoder's reduction times the 2 x 2 patches."""
         return 2 * self.vae_scale_factor
 
+    def place(self, plan: Plan, device: torch.device, dtype: torch.dtype, fp8_products: bool = False) -> None:
+        """Lay the weights down as a memory plan says; see `placement.place`. To be called once, with the weights in the machine's memory."""
+        self.placement = place(self, plan, device, dtype, fp8_products)
+
+    @property
+    def _execution_device(self) -> torch.device:
+        return self.placement.device if self.placement is not None else super()._execution_device
+
     def encode_prompt(self, prompts: Sequence[str], max_sequence_length: int | None = None) -> tuple[Tensor, Tensor]:
-        """Text tokens (N, T, D) of the second encoder and pooled vectors (N, P) of the first, as FLUX reads them (padding attended to, no mask)."""
+        """Text tokens (N, T, D) of the second encoder and pooled vectors (N, P) of the first, as FLUX reads them (padding attended to, no mask).
+
+        What was encoded lately is remembered, in the machine's memory: the same prompt again does not wake the encoders.
+        """
         length = max_sequence_length or self.config.max_sequence_length
-        pooled = self.text_encoder(self._token_ids(self.tokenizer, prompts, self.tokenizer.model_max_length)).pooler_output
-        tokens = self.text_encoder_2(self._token_ids(self.tokenizer_2, prompts, length))[0]
-        return tokens.to(self.transformer.dtype), pooled.to(self.transformer.dtype)
+        new = [p for p in dict.fromkeys(prompts) if (p, length) not in self._encoded]
+        if new:
+            with self._at_work("encoding", self.text_encoder, self.text_encoder_2):
+                pooled = self.text_encoder(self._token_ids(self.tokenizer, new, self.tokenizer.model_max_length)).pooler_output
+                tokens = self.text_encoder_2(self._token_ids(self.tokenizer_2, new, length))[0]
+            for prompt, *encoded in zip(new, tokens.cpu(), pooled.cpu(), strict=True):
+                self._encoded[prompt, length] = tuple(encoded)
+        for prompt in prompts:
+            self._encoded.move_to_end((prompt, length))
+        tokens, pooled = (torch.stack([self._encoded[p, length][i] for p in prompts]) for i in range(2))
+        while len(self._encoded) > REMEMBERED_PROMPTS:
+            self._encoded.popitem(last=False)
+        device, dtype = self._execution_device, self.transformer.dtype
+        return tokens.to(device, dtype), pooled.to(device, dtype)
+
+    def forget_prompts(self) -> None:
+        """Encode every prompt anew, as after a change of the text encoders."""
+        self._encoded.clear()
+
+    def _at_work(self, what: str, *modules: torch.nn.Module, **options: bool) -> AbstractContextManager[None]:
+        """While modules work; the placement, if there is one, brings them."""
+        return nullcontext() if self.placement is None else getattr(self.placement, what)(*modules, **options)
 
     def _token_ids(self, tokenizer, prompts: Sequence[str], length: int) -> Tensor:
         ids = tokenizer(list(prompts), padding="max_length", max_length=length, truncation=True, return_tensors="pt").input_ids
@@ -100,7 +139,8 @@ class JointDiTPipeline(DiffusionPipeline):
 
     def encode_image(self, image: Tensor) -> Tensor:
         """(N, 3, H, W) in [0, 1] -> normalised latents (N, C, H / 8, W / 8) in float32, the mean of the autoencoder's distribution."""
-        latents = self.vae.encode((2 * image - 1).to(self.vae.device, self.vae.dtype)).latent_dist.mode().float()
+        with self._at_work("seeing", self.vae):
+            latents = self.vae.encode((2 * image - 1).to(self.vae.device, self.vae.dtype)).latent_dist.mode().float()
         return (latents - self.vae.config.shift_factor) * self.vae.config.scaling_factor
 
     def encode_disparity(self, disparity: Tensor) -> Tensor:
@@ -109,16 +149,21 @@ class JointDiTPipeline(DiffusionPipeline):
             disparity = 1 - disparity
         return self.encode_image(disparity[:, None].expand(-1, 3, -1, -1))
 
-    def decode_image(self, latents: Tensor) -> Tensor:
-        """Latents (N, C, h, w) -> (N, 3, H, W) in [0, 1]. Always in float32: bfloat16 has too few steps for a smooth disparity."""
+    def decode_image(self, latents: Tensor, roomy: bool = True) -> Tensor:
+        """Latents (N, C, h, w) -> (N, 3, H, W) in [0, 1]. Always in float32: bfloat16 has too few steps for a smooth disparity.
+
+        One picture after the other, so that the memory does not grow with N. `roomy`: on a small card blocks of the transformer may have to leave meanwhile.
+        """
         if self.vae.dtype != torch.float32:
             self.vae.to(torch.float32)  # it stays so: it is small, and rounding it again for every picture would gain nothing
         latents = latents.float() / self.vae.config.scaling_factor + self.vae.config.shift_factor
-        return (self.vae.decode(latents.to(self.vae.device)).sample.clamp(-1, 1) + 1) / 2
+        with self._at_work("seeing", self.vae, roomy=roomy):
+            pictures = [self.vae.decode(one.to(self.vae.device)).sample.clamp(-1, 1) for one in latents.split(1)]
+        return (torch.cat(pictures) + 1) / 2
 
-    def decode_disparity(self, latents: Tensor) -> Tensor:
+    def decode_disparity(self, latents: Tensor, roomy: bool = True) -> Tensor:
         """Latents (N, C, h, w) -> float32 (N, H, W) in [0, 1]: the mean of the three decoded channels."""
-        disparity = self.decode_image(latents).mean(dim=1)
+        disparity = self.decode_image(latents, roomy).mean(dim=1)
         return 1 - disparity if self.config.depth_transform == "inverse" else disparity
 
     def decode(self, latents: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
@@ -129,6 +174,19 @@ class JointDiTPipeline(DiffusionPipeline):
         padding = pad_to_multiple(height, width, self.size_multiple)
         rgb, depth = unpack(latents, padding.height // self.size_multiple, padding.width // self.size_multiple).chunk(2)
         return padding.crop(self.decode_image(rgb)), padding.crop(self.decode_disparity(depth))
+
+    @torch.no_grad()
+    def preview(self, latents: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+        """A small look at packed latents of both branches: as `decode`, but no side has much more than `PREVIEW_SIDE` pixels.
+
+        The latents themselves are shrunk before they are decoded, which takes little time and memory however large the picture is.
+        """
+        padding = pad_to_multiple(height, width, self.size_multiple)
+        maps = unpack(latents, padding.height // self.size_multiple, padding.width // self.size_multiple)
+        shrink = max(1, max(padding.height, padding.width) // PREVIEW_SIDE)
+        rgb, depth = torch.nn.functional.avg_pool2d(maps.float(), shrink, ceil_mode=True).chunk(2)
+        image, disparity = self.decode_image(rgb, roomy=False), self.decode_disparity(depth, roomy=False)
+        return (image, disparity) if shrink > 1 else (padding.crop(image), padding.crop(disparity))
 
     @torch.no_grad()
     def __call__(
@@ -217,56 +275,46 @@ class JointDiTPipeline(DiffusionPipeline):
         In a conditional task the known branch is `condition` (N, L, C): its noise level is 0 and it is put back before and after each step.
         `after_step(step, timestep, {"latents", "denoised"})` returns the latents to go on with.
         """
-        device = latents.device
+        device, model = latents.device, self.transformer
         tokens, pooled = (torch.cat(pair) for pair in zip(text, unguided, strict=True)) if unguided else text
-        branches = tokens.repeat(2, 1, 1), pooled.repeat(2, 1)
-        ids = image_position_ids(*grid, device), torch.zeros(tokens.shape[1], 3, device=device)
-        sigmas = np.linspace(1.0, 1 / steps, steps)
-        self.scheduler.set_timesteps(sigmas=sigmas, mu=scheduler_shift(grid[0] * grid[1], self.scheduler.config), device=device)
+        shift = scheduler_shift(grid[0] * grid[1], self.scheduler.config)
+        self.scheduler.set_timesteps(sigmas=np.linspace(1.0, 1 / steps, steps), mu=shift, device=device)
         self.scheduler.set_begin_index(0)
+        # Both branches are at the schedule's noise level; a held branch is clean.
+        held = {"joint": (1.0, 1.0), "image_to_depth": (0.0, 1.0), "depth_to_image": (1.0, 0.0)}[task]
+        levels = self.scheduler.sigmas[:steps, None] * torch.tensor(held, device=self.scheduler.sigmas.device).repeat_interleave(len(tokens))
+        guidances = torch.full((2 * len(tokens),), guidance, device=device) if model.config.guidance_embeds else None
+        prepared = prepare(
+            model, tokens.to(device).repeat(2, 1, 1), pooled.to(device).repeat(2, 1), levels.to(device),
+            image_position_ids(*grid, device), torch.zeros(tokens.shape[1], 3, device=device), guidances, WANTED[task],
+        )  # fmt: skip
         with self.progress_bar(total=steps) as bar:
             for step, timestep in enumerate(self.scheduler.timesteps):
                 sigma = self.scheduler.sigmas[step]
                 latents = _hold(latents, condition, task)
-                velocity = self._velocity(latents, sigma, task, branches, ids, guidance, unguided is not None)
-                denoised = _hold(latents - sigma * velocity, condition, task)
-                latents = _hold(self.scheduler.step(velocity, timestep, latents, return_dict=False)[0], condition, task)
+                change = self._velocity(latents, prepared, step, guidance if unguided else None)
+                denoised = _hold(latents - sigma * change, condition, task)
+                latents = _hold(self.scheduler.step(change, timestep, latents, return_dict=False)[0], condition, task)
                 if after_step is not None:
                     latents = after_step(step, timestep, {"latents": latents, "denoised": denoised})
                 bar.update()
         return latents
 
-    def _velocity(
-        self,
-        latents: Tensor,
-        sigma: Tensor,
-        task: str,
-        text: tuple[Tensor, Tensor],
-        ids: tuple[Tensor, Tensor],
-        guidance: float,
-        free_guidance: bool,
-    ) -> Tensor:
-        """Velocity (2N, L, C) in float32 of latents (2N, L, C) at one noise level; a held branch is at sigma 0."""
-        rgb, depth = latents.chunk(2)
-        if free_guidance:
-            rgb, depth = rgb.repeat(2, 1, 1), depth.repeat(2, 1, 1)
-        held = {"joint": (1.0, 1.0), "image_to_depth": (0.0, 1.0), "depth_to_image": (1.0, 0.0)}[task]
-        sigmas = torch.cat([sigma.expand(len(rgb)) * held[0], sigma.expand(len(depth)) * held[1]])
-        velocity = self.transformer(
-            hidden_states=torch.cat([rgb, depth]).to(self.transformer.dtype),
-            encoder_hidden_states=text[0],
-            pooled_projections=text[1],
-            timestep=sigmas,
-            img_ids=ids[0],
-            txt_ids=ids[1],
-            guidance=torch.full_like(sigmas, guidance) if self.transformer.config.guidance_embeds else None,
-            return_dict=False,
-        )[0].float()
-        if not free_guidance:
-            return velocity
-        rgb_guided, rgb_free, depth_guided, depth_free = velocity.chunk(4)
-        guided, free = torch.cat([rgb_guided, depth_guided]), torch.cat([rgb_free, depth_free])
-        return free + guidance * (guided - free)
+    def _visit(self, block: torch.nn.Module) -> AbstractContextManager[None]:
+        return nullcontext() if self.placement is None else self.placement.visit(block)
+
+    def _velocity(self, latents: Tensor, prepared: Prepared, step: int, guidance: float | None) -> Tensor:
+        """Velocity (2N, L, C) in float32 of latents (2N, L, C) at one step; zero for a branch that is held.
+
+        `guidance` is the strength of classifier-free guidance; the prepared text then holds the guided samples before the unguided ones, in each branch.
+        """
+        branches = latents.chunk(2) if guidance is None else [branch.repeat(2, 1, 1) for branch in latents.chunk(2)]
+        made = velocity(self.transformer, torch.cat(branches).to(self.transformer.dtype), prepared, step, self._visit).float()
+        parts = made.chunk(2 if prepared.wanted == "both" else 1)
+        if guidance is not None:
+            parts = [free + guidance * (guided - free) for guided, free in (part.chunk(2) for part in parts)]
+        held = torch.zeros_like(parts[0])
+        return torch.cat({"both": parts, "rgb": [*parts, held], "depth": [held, *parts]}[prepared.wanted])
 
 
 def _resolve_task(task: str, image: Any, disparity: Any) -> str:

@@ -1,0 +1,32 @@
+# SPDX-FileCopyrightText: 2026 JointDiT for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What this machine has: the device to work on, and its memory."""
+
+from __future__ import annotations
+
+import platform
+
+import psutil
+import torch
+
+from .memory import Machine
+from .speed import fp8_products
+
+
+def best_device() -> torch.device:
+    """CUDA where there is one, else Apple's GPU, else the processor."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def this_machine(device: torch.device) -> Machine:
+    """What a memory plan needs to know of a device. Apple's GPU and the processor use the machine's own memory."""
+    from .memory import Machine
+
+    memory = psutil.virtual_memory()
+    if device.type == "cuda":
+        free, total = torch.cuda.mem_get_info(device)
+        return Machine("cuda", torch.cuda.get_device_name(device), total, free, memory.available, fp8_products(device))
+    name = platform.processor() or platform.machine()
+    return Machine(device.type, name, memory.total, memory.available, memory.available)

@@ -1,0 +1,184 @@
+# SPDX-FileCopyrightText: 2026 JointDiT for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which memory plan fits this card: pure arithmetic on sizes, no weight is touched.
+
+A plan says how the large layers are stored, how many blocks wait in the machine's memory and visit the card when it is their turn, and what leaves the card
+while the pictures are decoded. From exact to small: everything resident in bfloat16; bfloat16 without the modulations, some blocks visiting; float8;
+4 bits (NF4, or a GGUF file as it is); the processor.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from .cost import Sizes, decode_bytes, prepared_bytes, work_bytes
+from .errors import InputError
+
+GIB = 2**30
+PLANS = ("full", "exact", "fp8", "nf4", "stored", "cpu")
+"""Names of plans, the most exact first; "stored" keeps the layers as a GGUF or float8 file has them."""
+
+PIXELS_PER_TOKEN = 16 * 16
+PLANNED_STEPS = 30  # the modulations of longer schedules take a little more
+# What the driver, the kernels' workspaces and the allocator's gaps take besides the tensors.
+MARGIN = 0.35 * GIB
+# Share of the blocks that may visit before a plan with fewer bits is better.
+MOST_VISITING = {"full": 0.0, "exact": 0.2, "fp8": 0.05, "nf4": 0.9, "stored": 0.9}
+BITS = {"full": 16.0, "exact": 16.0, "fp8": 8.0, "nf4": 4.25}
+MEANING = {
+    "full": "everything on the card, bfloat16 (exact)",
+    "exact": "bfloat16 (exact), modulations computed ahead",
+    "fp8": "large layers in 8 bits",
+    "nf4": "large layers in 4 bits (NF4)",
+    "stored": "large layers as the file has them",
+    "cpu": "on the processor",
+}
+
+
+@dataclass(frozen=True)
+class Machine:
+    """`kind` "cuda", "mps" or "cpu"; bytes of the card's memory in all and free (without what this program itself holds), and of the machine's own free memory.
+
+    `fp8_products`: the card multiplies float8 (Ada, Hopper and later).
+    """
+
+    kind: str
+    name: str
+    total: int
+    free: int
+    memory_free: int
+    fp8_products: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a model lies in memory. `visiting` blocks live in the machine's memory; `parked` blocks leave the card while pictures are decoded.
+
+    `peak` is the estimated most bytes on the card (or of the machine, on the processor), `reason` a sentence.
+    """
+
+    name: str
+    visiting: int
+    parked: int
+    encoders_stay: bool
+    peak: int
+    reason: str = ""
+
+    @property
+    def modulations_stay(self) -> bool:
+        """Whether the modulation layers are on the card all the time."""
+        return self.name == "full"
+
+    @property
+    def title(self) -> str:
+        """One clause for a person."""
+        parts = [MEANING[self.name]]
+        if self.visiting:
+            parts.append(f"{self.visiting} blocks visiting from the machine's memory")
+        return ", ".join(parts)
+
+
+def choose(sizes: Sizes, machine: Machine, width: int, height: int, wanted: str = "auto", bits_stored: float = 16.0, smaller_than: str | None = None) -> Plan:
+    """The most exact plan that fits, for pictures up to a size.
+
+    `wanted` names a plan to take instead; `bits_stored` are the bits of a number in the file: a GGUF or float8 file is kept as it is where bfloat16 does not
+    fit, because rounding it twice gains nothing. `smaller_than` rules out that plan and all before it (out of memory happened there).
+    Raises `InputError` with a sentence where nothing fits or there is no such plan.
+    """
+    if wanted not in ("auto", *PLANS):
+        raise InputError(f"There is no memory plan {wanted!r}; choose auto or one of {', '.join(PLANS)}.")
+    if wanted == "cpu" or (wanted == "auto" and machine.kind == "cpu"):
+        return _on_processor(sizes, machine, width, height, bits_stored)
+    names = [name for name in PLANS[:-1] if _possible(name, machine, bits_stored)]
+    if smaller_than is not None:
+        names = names[names.index(smaller_than) + 1 :] if smaller_than in names else []
+    if wanted != "auto":
+        if wanted not in names:
+            raise InputError(f"The memory plan {wanted} is not possible here: {_why_not(wanted, machine, bits_stored)}. Choose auto.")
+        names = [wanted]
+    for name in names:
+        plan = _fitted(name, sizes, machine, width, height, bits_stored, 1.0 if wanted != "auto" else MOST_VISITING[name])
+        if plan is not None:
+            asked = "asked for" if wanted != "auto" else "the most exact plan that fits"
+            return replace(
+                plan, reason=f"{plan.title}: {asked}; at {width} x {height} it takes about {plan.peak / GIB:.1f} GiB of the {machine.free / GIB:.1f} GiB free."
+            )
+    if smaller_than is None and wanted == "auto" and machine.kind == "mps":
+        return _on_processor(sizes, machine, width, height, bits_stored)
+    smallest = _needed(names[-1] if names else "nf4", sizes, width, height, bits_stored, len(sizes.blocks), len(sizes.blocks)) if names else machine.total
+    raise InputError(
+        f"{machine.name} has {machine.free / GIB:.1f} GiB free, and pictures of {width} x {height} pixels need at least {smallest / GIB:.1f} GiB. "
+        "Choose a smaller size, close other programs that use the card, or choose the memory plan cpu."
+    )
+
+
+def _possible(name: str, machine: Machine, bits_stored: float) -> bool:
+    return not _why_not(name, machine, bits_stored)
+
+
+def _why_not(name: str, machine: Machine, bits_stored: float) -> str:
+    """Why a plan cannot be; empty where it can."""
+    if name == "stored" and bits_stored >= 16:
+        return "the file holds no packed weights"
+    if name in ("fp8", "nf4") and bits_stored < 16:
+        return "the file holds packed weights already, which are kept as they are"
+    if name == "fp8" and machine.kind == "mps":
+        return "Apple's cards know no 8-bit floating point"
+    return ""
+
+
+def _fitted(name: str, sizes: Sizes, machine: Machine, width: int, height: int, bits_stored: float, most_visiting: float) -> Plan | None:
+    """The plan with as few visiting blocks as possible, or None where too many would have to."""
+    count, budget = len(sizes.blocks), machine.free - MARGIN
+    enough: Callable[[int], bool] = lambda visiting: _denoising(name, sizes, width, height, bits_stored, visiting) <= budget  # noqa: E731
+    visiting = next((k for k in range(math.floor(most_visiting * count) + 1) if enough(k)), None)
+    if visiting is None:
+        return None
+    parked = next((k for k in range(count - visiting + 1) if _decoding(name, sizes, width, height, bits_stored, visiting + k) <= budget), None)
+    if parked is None:
+        return None
+    stay = name == "full" and _needed(name, sizes, width, height, bits_stored, 0, 0) + sizes.encoders <= budget
+    if name == "full" and (parked or not stay):
+        return None
+    peak = _needed(name, sizes, width, height, bits_stored, visiting, visiting + parked) + (sizes.encoders if stay else 0)
+    return Plan(name, visiting, parked, stay, round(peak))
+
+
+def _weights(name: str, sizes: Sizes, bits_stored: float, away: int) -> float:
+    """Bytes of the transformer on the card while `away` blocks are not there."""
+    bits = bits_stored if name == "stored" else BITS[name]
+    # A layer's scales: one float32 a row of float8, counted with the 16-bit rest by a small factor.
+    blocks = sum(sorted(sizes.blocks)[: len(sizes.blocks) - away]) * bits / 8 * 1.005
+    return blocks + 2 * (sizes.block_rest + sizes.rest + (sizes.modulation if name == "full" else 0))
+
+
+def _denoising(name: str, sizes: Sizes, width: int, height: int, bits_stored: float, visiting: int) -> float:
+    """Most bytes while the blocks run."""
+    bits = bits_stored if name == "stored" else BITS[name]
+    two_visitors = min(visiting, 2) * max(sizes.blocks) * bits / 8
+    unpacked = 2 * max(sizes.blocks) / 3 * (1 if bits < 16 else 0)  # the largest layer of a block, unpacked for its product, and what the unpacking takes
+    tokens = width * height // PIXELS_PER_TOKEN
+    work = work_bytes(sizes, tokens) + prepared_bytes(sizes, PLANNED_STEPS)
+    return _weights(name, sizes, bits_stored, visiting) + two_visitors + unpacked + work
+
+
+def _decoding(name: str, sizes: Sizes, width: int, height: int, bits_stored: float, away: int) -> float:
+    """Most bytes while a picture is decoded."""
+    return _weights(name, sizes, bits_stored, away) + sizes.autoencoder + decode_bytes(width, height)
+
+
+def _needed(name: str, sizes: Sizes, width: int, height: int, bits_stored: float, visiting: int, away_while_decoding: int) -> float:
+    return max(_denoising(name, sizes, width, height, bits_stored, visiting), _decoding(name, sizes, width, height, bits_stored, away_while_decoding)) + MARGIN
+
+
+def _on_processor(sizes: Sizes, machine: Machine, width: int, height: int, bits_stored: float) -> Plan:
+    """Everything in the machine's memory, the files mapped into it: weights that do not fit are read again from the disk."""
+    weights = sizes.transformer * min(bits_stored, 16) / 8 + sizes.encoders + sizes.autoencoder
+    peak = weights + max(work_bytes(sizes, width * height // PIXELS_PER_TOKEN, bytes_each=4), decode_bytes(width, height))
+    short = "" if peak <= machine.memory_free else ", more than is free: the weights are read from the disk again and again"
+    return Plan(
+        "cpu", 0, 0, True, round(peak),
+        f"On the processor; at {width} x {height} it takes about {peak / GIB:.1f} GiB of the machine's {machine.memory_free / GIB:.1f} GiB free{short}.",
+    )  # fmt: skip
