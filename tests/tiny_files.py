@@ -29,8 +29,8 @@ Tensors = dict[str, Tensor]
 
 # `axes_dims_rope` leaves no trace in weights: it is FLUX's split of this head.
 FLUX = {
-    "in_channels": 64, "num_layers": 2, "num_single_layers": 2, "attention_head_dim": 16, "num_attention_heads": 2, "joint_attention_dim": 32,
-    "pooled_projection_dim": 32, "guidance_embeds": True, "axes_dims_rope": (2, 7, 7),
+    "in_channels": 64, "num_layers": 2, "num_single_layers": 2, "attention_head_dim": 32, "num_attention_heads": 2, "joint_attention_dim": 32,
+    "pooled_projection_dim": 32, "guidance_embeds": True, "axes_dims_rope": (4, 14, 14),
 }  # fmt: skip
 RANKS = {"lora_rank": 4, "vector_lora_ranks": (3, 5), "text_lora_rank": 6}
 
@@ -77,23 +77,24 @@ def tiny_autoencoder(latent_channels: int = 16) -> AutoencoderKL:
     """Four levels of different widths, so that the order of the blocks shows."""
     model = AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4, block_out_channels=(8, 16, 24, 32), layers_per_block=1,
-        latent_channels=latent_channels, norm_num_groups=4, use_quant_conv=False, use_post_quant_conv=False, scaling_factor=0.3611, shift_factor=0.1159,
+        latent_channels=latent_channels, norm_num_groups=8, use_quant_conv=False, use_post_quant_conv=False, scaling_factor=0.3611, shift_factor=0.1159,
     )  # fmt: skip
     return _randomised(model, seed=3)
 
 
-def tiny_clip() -> CLIPTextModel:
-    """Pooled width 32, as `tiny_flux` takes it."""
+def tiny_clip(vocabulary: int = 96, positions: int = 8) -> CLIPTextModel:
+    """Pooled width 32, as `tiny_flux` takes it. CLIP's own tokenizer needs a vocabulary of 49408 and 77 positions."""
+    end = vocabulary - 1
     config = CLIPTextConfig(
-        vocab_size=96, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, max_position_embeddings=8, projection_dim=32,
-        bos_token_id=94, eos_token_id=95, pad_token_id=95,
+        vocab_size=vocabulary, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=1, max_position_embeddings=positions,
+        projection_dim=32, bos_token_id=end - 1, eos_token_id=end, pad_token_id=end,
     )  # fmt: skip
     return _randomised(CLIPTextModel(config), seed=4)
 
 
-def tiny_t5() -> T5EncoderModel:
-    """T5 version 1.1 (gated), width 32, as `tiny_flux` takes it."""
-    config = T5Config(vocab_size=96, d_model=32, d_kv=16, d_ff=64, num_layers=2, num_heads=2, feed_forward_proj="gated-gelu")
+def tiny_t5(vocabulary: int = 96) -> T5EncoderModel:
+    """T5 version 1.1 (gated), width 32, as `tiny_flux` takes it. T5's own tokenizer needs a vocabulary of 32128."""
+    config = T5Config(vocab_size=vocabulary, d_model=32, d_kv=16, d_ff=64, num_layers=2, num_heads=2, feed_forward_proj="gated-gelu")
     return _randomised(T5EncoderModel(config), seed=5)
 
 
@@ -134,11 +135,15 @@ def t5_llama_cpp(state: Mapping[str, Tensor]) -> Tensors:
 
 
 @cache
-def flux_parts() -> dict[str, Tensors]:
-    """float32 tensors of flux, addons, autoencoder, clip and t5, in the names of flux1-dev, jointdit, ae, clip_l and t5xxl.safetensors. Do not change them."""
+def flux_parts(readable: bool = False) -> dict[str, Tensors]:
+    """float32 tensors of flux, addons, autoencoder, clip and t5, in the names of flux1-dev, jointdit, ae, clip_l and t5xxl.safetensors. Do not change them.
+
+    `readable`: with the vocabularies of the true tokenizers, so that prompts can be read.
+    """
     joint = tiny_joint()
-    t5 = {name: tensor for name, tensor in tiny_t5().state_dict().items() if name != "encoder.embed_tokens.weight"}
-    clip = {f"text_model.{name}": tensor for name, tensor in tiny_clip().state_dict().items()}
+    t5_model, clip_model = (tiny_t5(32128), tiny_clip(49408, 77)) if readable else (tiny_t5(), tiny_clip())
+    t5 = {name: tensor for name, tensor in t5_model.state_dict().items() if name != "encoder.embed_tokens.weight"}
+    clip = {f"text_model.{name}": tensor for name, tensor in clip_model.state_dict().items()}
     parts = {
         "flux": flux_tensors(joint), "addons": addon_tensors(joint), "autoencoder": autoencoder_original(tiny_autoencoder().state_dict()), "clip": clip,
         "t5": t5,

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 
 from .checkpoints import read_addon_options
@@ -36,8 +35,8 @@ def assemble(pieces: Mapping[str, Piece], axes_dims_rope: tuple[int, int, int] |
         raise CheckpointError(f"The model is not complete. Missing: {' '.join(describe(name) for name in missing)}")
     options = read_addon_options(pieces["addons"].path)
     transformer = load_transformer(pieces["flux"].open(), pieces["addons"].open(), axes_dims_rope)
-    clip = load_clip(pieces["clip"].open(), torch.bfloat16)
-    t5 = load_t5(pieces["t5"].open(), torch.bfloat16)
+    clip = load_clip(pieces["clip"].open(), None)
+    t5 = load_t5(pieces["t5"].open(), None)
     _refuse_strangers(transformer.config, clip.config.hidden_size, t5.config.d_model)
     folder = {name: pieces[name].path if name in pieces else None for name in ("tokenizer", "tokenizer_2")}
     pipeline = JointDiTPipeline(

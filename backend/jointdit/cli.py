@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -16,7 +17,10 @@ from tqdm import tqdm
 from . import __version__
 from .errors import JointDiTError
 from .jobs import Job, Progress, Result, generate
+from .memory import PLANS
 from .models import Models
+from .models_cli import models_group
+from .wishes import BRANCHES, COMPILING, Lora
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 
@@ -36,6 +40,28 @@ class Size(click.ParamType):
         return int(sides[0]), int(sides[-1])
 
 
+class LoraFile(click.ParamType):
+    """`FILE`, `FILE:STRENGTH` or `FILE:STRENGTH:BRANCH`. A colon in the path, as in C:\\, is left alone."""
+
+    name = "FILE[:STRENGTH[:BRANCH]]"
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Lora:
+        """Text -> a LoRA."""
+        if isinstance(value, Lora):
+            return value
+        branch, strength = "both", 1.0
+        head, colon, tail = value.rpartition(":")
+        if colon and tail in BRANCHES:
+            value, branch = head, tail
+            head, colon, tail = value.rpartition(":")
+        if colon and re.fullmatch(r"-?\d+(\.\d*)?|-?\.\d+", tail):
+            value, strength = head, float(tail)
+        try:
+            return Lora(Path(value), strength, branch)
+        except JointDiTError as error:
+            self.fail(str(error), param, context)
+
+
 def job_options(command: Callable[..., None]) -> Callable[..., None]:
     """The options that all tasks share."""
     for option in (
@@ -48,6 +74,10 @@ def job_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--near", type=float, default=2.0, show_default=True, help="Distance of the nearest pixel in metres."),
         click.option("--far", type=float, default=40.0, show_default=True, help="Distance of the farthest pixel in metres."),
         click.option("--fov", type=float, help="Horizontal field of view in degrees; default: the model's own."),
+        click.option("--memory-plan", type=click.Choice(["auto", *PLANS]), default="auto", show_default=True, help="How the weights lie in memory."),
+        click.option("--compile", type=click.Choice(COMPILING), default="auto", show_default=True, help="Compile the model's blocks: slow first, then faster."),
+        click.option("--step-cache", type=float, default=0.0, help="Reuse steps that change less than this, such as 0.08: faster, not exact."),
+        click.option("--lora", "loras", type=LoraFile(), multiple=True, help="A FLUX LoRA as FILE, FILE:STRENGTH or FILE:STRENGTH:BRANCH (both, rgb, depth)."),
     ):
         command = option(command)
     return command
@@ -117,6 +147,9 @@ def image_command(disparity: Path, prompt: str, **options: Any) -> None:
     run_job("depth_to_image", options, disparity=disparity, prompt=prompt)
 
 
+main.add_command(models_group)
+
+
 @main.command("worker")
 def worker_command() -> None:
     """Serve Blender over standard input and output (docs/protocol.md)."""
@@ -126,13 +159,14 @@ def worker_command() -> None:
 
 
 @main.command("doctor")
+@click.argument("paths", type=click.Path(path_type=Path, exists=True), nargs=-1)
 @sentences
-def doctor_command() -> None:
-    """Say what this machine has, and whether the models are whole."""
-    from .doctor import examine
+def doctor_command(paths: tuple[Path, ...]) -> None:
+    """Say what this machine has, and whether the models are whole; or what files and folders (PATHS) hold of the full model."""
+    from .doctor import examine, examine_files
 
     healthy = True
-    for finding in examine(Models()):
+    for finding in examine_files(paths) if paths else examine(Models()):
         healthy &= finding.good
         click.echo(f"{'ok ' if finding.good else 'BAD'}  {finding.what}: {finding.text}")
     sys.exit(0 if healthy else 1)

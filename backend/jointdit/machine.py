@@ -30,3 +30,8 @@ def this_machine(device: torch.device) -> Machine:
         return Machine("cuda", torch.cuda.get_device_name(device), total, free, memory.available, fp8_products(device))
     name = platform.processor() or platform.machine()
     return Machine(device.type, name, memory.total, memory.available, memory.available)
+
+
+def working_dtype(device: torch.device, small: bool) -> torch.dtype:
+    """The dtype to work in: bfloat16, but float32 for a small model on the processor."""
+    return torch.float32 if device.type == "cpu" and small else torch.bfloat16

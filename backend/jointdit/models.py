@@ -20,7 +20,6 @@ from .weights.library import Entry, Library
 from .wishes import Wish
 
 if TYPE_CHECKING:
-
     from .cost import Sizes
     from .pipeline import JointDiTPipeline
 
@@ -263,12 +262,39 @@ class Models:
         return {"jointdit": __version__, "python": platform.python_version(), "torch": torch.__version__, "diffusers": diffusers.__version__}
 
 
+@dataclass(frozen=True)
+class Outlook:
+    """What a model would take here: the memory plan, and the estimated seconds of a picture (without loading and text)."""
+
+    plan: Plan
+    seconds: float
+
+
+def outlook(model: AnyModel, wish: Wish, steps: int = 20) -> Outlook:
+    """Open a model without laying it out. Raises `CheckpointError`, `InputError` with a sentence; measures this machine for a moment."""
+    import torch
+
+    from .cost import operations
+    from .machine import best_device, this_machine, working_dtype
+    from .packed import bits_a_number
+    from .speed import SHARE_OF_MATRIX_RATE, matrix_rate
+
+    pipeline, device = model.load(), best_device()
+    transformer, sizes = pipeline.transformer, _sizes(pipeline)
+    blocks = (*transformer.transformer_blocks, *transformer.single_transformer_blocks)
+    plan = choose(sizes, this_machine(device), wish.width, wish.height, wish.plan, bits_a_number(blocks), wish.smaller_than)
+    device = torch.device("cpu") if plan.name == "cpu" else device
+    tokens = wish.width * wish.height // pipeline.size_multiple**2
+    work = operations(transformer.config, tokens, pipeline.config.max_sequence_length).total * steps
+    return Outlook(plan, work / (SHARE_OF_MATRIX_RATE * matrix_rate(device, working_dtype(device, small=2 * sizes.transformer < SMALL))))
+
+
 def _load(model: AnyModel, wish: Wish) -> _Loaded:
     """Read a model and lay it out."""
     import torch
 
     from .loras import load_loras
-    from .machine import best_device, this_machine
+    from .machine import best_device, this_machine, working_dtype
     from .packed import bits_a_number
     from .speed import best_attention, compile_blocks, may_compile
 
@@ -277,15 +303,13 @@ def _load(model: AnyModel, wish: Wish) -> _Loaded:
     transformer, sizes = pipeline.transformer, _sizes(pipeline)
     bits_stored = bits_a_number((*transformer.transformer_blocks, *transformer.single_transformer_blocks))
     plan = choose(sizes, machine, wish.width, wish.height, wish.plan, bits_stored, wish.smaller_than)
-    if plan.name == "cpu":
-        device = torch.device("cpu")
-    small = 2 * sizes.transformer < SMALL
+    device = torch.device("cpu") if plan.name == "cpu" else device
     load_loras(pipeline, wish.loras)
-    pipeline.place(plan, device, torch.float32 if device.type == "cpu" and small else torch.bfloat16, machine.fp8_products)
+    pipeline.place(plan, device, working_dtype(device, small=2 * sizes.transformer < SMALL), machine.fp8_products)
     attention = best_attention(device)
     if attention != "native":
         transformer.set_attention_backend(attention)
-    compiled = wish.compile == "on" or (wish.compile == "auto" and not small and may_compile(device, plan))
+    compiled = wish.compile == "on" or (wish.compile == "auto" and 2 * sizes.transformer >= SMALL and may_compile(device, plan))
     if compiled:
         compile_blocks(transformer)
     return _Loaded(model.key, wish, sizes, machine, bits_stored, plan, pipeline, compiled)

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from importlib.util import find_spec
@@ -12,25 +11,72 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from platformdirs import user_data_path
 from tqdm import tqdm
 
 from .errors import JointDiTError
+from .models import Models
 from .weights.catalogue import PIECES, describe, size_text
+from .weights.library import Library, home_folder, how_to_complete
 
 if TYPE_CHECKING:
     from .weights.download import DownloadProgress, PlannedFile
 
 
 def models_folder() -> Path:
-    """Where models go if nobody says otherwise: JOINTDIT_HOME/models, or the folder `models` in the user's data of this program."""
-    home = os.environ.get("JOINTDIT_HOME")
-    return (Path(home).expanduser() if home else user_data_path("jointdit", appauthor=False)) / "models"
+    """Where models go if nobody says otherwise."""
+    return home_folder() / "models"
 
 
 @click.group("models")
 def models_group() -> None:
     """The full model's files: what there is, and how it comes here."""
+
+
+@models_group.command("list")
+def list_command() -> None:
+    """Say which models there are, and what each lacks."""
+    models = Models()
+    try:
+        for about in models.describe():
+            click.echo(f"{about['name']}: {about['title']}, {size_text(about['size'])}, {about['licence']}")
+        for entry in models.library.entries():
+            for sentence in how_to_complete(entry.missing()):
+                click.echo(f"{entry.name} lacks: {sentence}")
+    except JointDiTError as error:
+        raise click.ClickException(str(error)) from error
+
+
+@models_group.command("add")
+@click.argument("paths", type=click.Path(path_type=Path, exists=True), nargs=-1, required=True)
+@click.option("--name", default="flux", show_default=True, help="What the model is called; the same name again completes or replaces it.")
+def add_command(paths: tuple[Path, ...], name: str) -> None:
+    """Find the pieces of a FLUX.1-dev with JointDiT in files and folders (PATHS), by what is in them, and remember where they are."""
+    from .doctor import report_on
+    from .weights.pieces import find_pieces
+
+    found = find_pieces(paths)
+    try:
+        entry = Library().add(name, found)
+    except JointDiTError as error:
+        raise click.ClickException(str(error)) from error
+    for finding in report_on(found):
+        click.echo(f"{finding.what}: {finding.text}")
+    for sentence in how_to_complete(entry.missing()):
+        click.echo(f"Missing: {sentence}")
+    if entry.missing():
+        click.echo("Add what is missing with the same command, or fetch it: jointdit models download")
+    else:
+        click.echo(f'The model {name} is complete. Try: jointdit generate "a lighthouse at dusk" --model {name}')
+
+
+@models_group.command("remove")
+@click.argument("name")
+def remove_command(name: str) -> None:
+    """Forget the model NAME; its files stay where they are."""
+    try:
+        Library().remove(name)
+    except JointDiTError as error:
+        raise click.ClickException(str(error)) from error
 
 
 @models_group.command("download")

@@ -123,9 +123,13 @@ class GgufLinear(PackedLinear):
         self.quant_type = quant_type
 
     def unpacked(self, dtype: torch.dtype) -> Tensor:
-        from diffusers.quantizers.gguf.utils import GGUFParameter, dequantize_gguf_tensor
+        from diffusers.quantizers.gguf.utils import GGML_QUANT_SIZES, dequantize_functions
 
-        return dequantize_gguf_tensor(GGUFParameter(self.weight, quant_type=self.quant_type)).to(dtype)
+        block, nbytes = GGML_QUANT_SIZES[self.quant_type]
+        # Scales are float16 in the file: unpacked in bfloat16 they would lose three bits more.
+        precise = torch.float32 if dtype == torch.float32 else torch.float16
+        values = dequantize_functions[self.quant_type](self.weight.view(-1, nbytes), block, nbytes, precise)
+        return values.view(self.out_features, self.in_features).to(dtype)
 
 
 def rows_of(linear: nn.Linear, start: int, stop: int) -> nn.Linear:

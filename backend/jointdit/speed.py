@@ -16,6 +16,9 @@ from .memory import Plan
 if TYPE_CHECKING:
     from .transformer import JointDiTTransformer2DModel
 
+# How much of the rate of large matrix products a whole step reaches; for estimates of time.
+SHARE_OF_MATRIX_RATE = 0.6
+
 
 def best_attention(device: torch.device) -> str:
     """diffusers' name of the fastest exact attention kernel that is installed. Nothing is fetched for it."""

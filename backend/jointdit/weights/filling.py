@@ -13,8 +13,10 @@ from ..errors import CheckpointError
 from .source import TensorSource
 
 
-def fill(model: nn.Module, source: TensorSource, names: Mapping[str, str], dtype: torch.dtype, what: str) -> None:
+def fill(model: nn.Module, source: TensorSource, names: Mapping[str, str], dtype: torch.dtype | None, what: str) -> None:
     """Put the tensors of `source` into `model`, which lies on the meta device, as `dtype` on the CPU, and set it to evaluation.
+
+    A dtype of None keeps the stored one, so that the data may stay on the mapped file.
 
     `names` maps every name in the model's state to its name in the file; two names may share a tensor. A 1 x 1 convolution of a file is a linear layer's
     matrix, so trailing sides of 1 are dropped. `what` names the piece to a person ("T5 text encoder").
@@ -35,7 +37,7 @@ def fill(model: nn.Module, source: TensorSource, names: Mapping[str, str], dtype
                 "The file is damaged or belongs to another model: get it again."
             )
     # Names that share a tensor must not read it twice: the embeddings of T5-XXL are 260 MB.
-    read = {original: source.dense(original, dtype) for original in dict.fromkeys(names[name] for name in shapes)}
+    read = {original: source.dense(original, dtype or source.wide_dtype(original)) for original in dict.fromkeys(names[name] for name in shapes)}
     state = {name: read[names[name]].reshape(shape) for name, shape in shapes.items()}
     model.load_state_dict(state, strict=True, assign=True)
     model.eval()

@@ -90,6 +90,10 @@ class TensorSource(Mapping[str, Tensor]):
             stored = dequantize_functions[kind](blocks, block, size, torch.float32).reshape(self.shape(name))
         return (stored if scale is None else stored.float() * scale).to(dtype)
 
+    def wide_dtype(self, name: str) -> torch.dtype:
+        """The dtype of `dense` that needs no copy: the stored one, or bfloat16 where the stored one is packed into 8 bits or fewer."""
+        return {"f16": torch.float16, "f32": torch.float32, "f64": torch.float32}.get(self.stored_as(name), torch.bfloat16)
+
     def stored_bytes(self, name: str) -> int:
         """Bytes that one tensor takes in its file."""
         file, stored_name = self._places[name]

@@ -42,8 +42,10 @@ _GGUF_BLOCK = {
 }
 
 
-def load_clip(source: TensorSource, dtype: torch.dtype) -> CLIPTextModel:
-    """CLIP's text encoder as `dtype` on the CPU, for evaluation. Its pooled output is the state at the first end-of-text token, the vocabulary's last one.
+def load_clip(source: TensorSource, dtype: torch.dtype | None) -> CLIPTextModel:
+    """CLIP's text encoder as `dtype` on the CPU (None: as stored), for evaluation.
+
+    Its pooled output is the state at the first end-of-text token, the vocabulary's last one.
 
     Raises `CheckpointError` where the file holds no such encoder or a damaged one.
     """
@@ -78,8 +80,8 @@ def load_clip(source: TensorSource, dtype: torch.dtype) -> CLIPTextModel:
     return model
 
 
-def load_t5(source: TensorSource, dtype: torch.dtype) -> T5EncoderModel:
-    """The encoder of a T5 as `dtype` on the CPU, for evaluation.
+def load_t5(source: TensorSource, dtype: torch.dtype | None) -> T5EncoderModel:
+    """The encoder of a T5 as `dtype` on the CPU, for evaluation. None keeps what is stored, for a model that is moved before it works.
 
     Raises `CheckpointError` where the file holds no T5 or a damaged one, `ValueError` for float16: T5-XXL's activations leave its range.
     """

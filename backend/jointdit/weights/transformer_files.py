@@ -48,7 +48,7 @@ def load_transformer(
         for theirs, ours in entries.items():
             refuse_shape(theirs, source.shape(theirs), wanted[ours])
             if not _install_packed(model, ours, source, theirs):
-                value = source.dense(theirs, _dense_dtype(source, theirs))
+                value = source.dense(theirs, source.wide_dtype(theirs))
                 state[ours] = torch.cat(value.chunk(2)[::-1]) if original and ours.startswith(SWAPPED) else value
     model.load_state_dict(state, strict=False, assign=True)
     return model.requires_grad_(False).eval()
@@ -77,11 +77,6 @@ def _install_packed(model: nn.Module, name: str, source: TensorSource, theirs: s
 def _bytes_of(weight: Tensor) -> Tensor:
     """The plain bytes of diffusers' GGUF parameter."""
     return weight.as_tensor().detach()
-
-
-def _dense_dtype(source: TensorSource, name: str) -> torch.dtype:
-    """The dtype in which a tensor is kept until it is placed: its own, so that it stays on the mapped file; bfloat16 for packed ones."""
-    return {"f16": torch.float16, "f32": torch.float32, "f64": torch.float32}.get(source.stored_as(name), torch.bfloat16)
 
 
 def _original_shapes(shapes: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:

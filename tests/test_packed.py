@@ -1,0 +1,93 @@
+# SPDX-FileCopyrightText: 2026 JointDiT for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Packed linear layers against their formats' definitions in float64."""
+
+from __future__ import annotations
+
+import gguf
+import numpy as np
+import pytest
+import torch
+from jointdit.packed import NF4, Fp8Linear, GgufLinear, Nf4Linear, PackedLinear, bits_a_number, rows_of, stacked, tensors_of
+from torch import nn
+
+
+def linear(rows: int = 24, columns: int = 128) -> nn.Linear:
+    torch.manual_seed(0)
+    layer = nn.Linear(columns, rows)
+    with torch.no_grad():
+        layer.weight *= torch.logspace(-3, 0, rows)[:, None]  # rows of very different size
+    return layer.requires_grad_(False)
+
+
+def gguf_linear(kind: gguf.GGMLQuantizationType = gguf.GGMLQuantizationType.Q4_0) -> GgufLinear:
+    layer = linear()
+    return GgufLinear(128, 24, torch.from_numpy(gguf.quants.quantize(layer.weight.numpy(), kind)), layer.bias, kind)
+
+
+PACKED = {"fp8": lambda: Fp8Linear.pack(linear()), "nf4": lambda: Nf4Linear.pack(linear()), "gguf": gguf_linear}
+
+
+def test_float8_keeps_three_bits_after_the_first_in_every_row() -> None:
+    layer, packed = linear(), Fp8Linear.pack(linear())
+    weight, back = layer.weight.double(), packed.unpacked(torch.float32).double()
+    scale = weight.abs().amax(1, keepdim=True) / 448
+    # Half a unit of the last of 3 mantissa bits; below the smallest normal number, half the smallest step.
+    allowed = torch.maximum(weight.abs() * 2**-4, scale * 2**-10) * 1.001
+    assert ((weight - back).abs() <= allowed).all()
+    assert packed.weight.dtype == torch.float8_e4m3fn and packed.weight.shape == (24, 128)
+
+
+def test_nf4_takes_the_nearest_of_16_values() -> None:
+    packed = Nf4Linear.pack(linear())
+    blocks = linear().weight.double().reshape(24, 2, 64)
+    largest = blocks.abs().amax(-1).bfloat16().double()
+    code = torch.tensor(NF4, dtype=torch.float64)
+    expected = code[(blocks / largest[..., None])[..., None].sub(code).abs().argmin(-1)] * largest[..., None]
+    assert torch.allclose(packed.unpacked(torch.float32).double(), expected.reshape(24, 128), rtol=1e-6)
+    assert packed.weight.nbytes == 24 * 64 and packed.largest.dtype == torch.bfloat16
+    assert len(NF4) == 16 and NF4[7] == 0 and NF4[0] == -1 and NF4[-1] == 1
+
+
+@pytest.mark.parametrize("kind", [gguf.GGMLQuantizationType.Q8_0, gguf.GGMLQuantizationType.Q5_1, gguf.GGMLQuantizationType.Q4_0])
+def test_gguf_is_what_its_library_unpacks(kind: gguf.GGMLQuantizationType) -> None:
+    layer = gguf_linear(kind)
+    expected = gguf.quants.dequantize(layer.weight.numpy(), kind)
+    np.testing.assert_allclose(layer.unpacked(torch.float32).numpy(), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", PACKED)
+def test_a_packed_layer_multiplies_like_its_unpacked_weight(kind: str) -> None:
+    layer, x = PACKED[kind](), torch.randn(2, 5, 128)
+    expected = x.double() @ layer.unpacked(torch.float32).double().T + layer.bias.double()
+    assert torch.allclose(layer(x).double(), expected, atol=1e-5)
+    assert torch.allclose(layer.plain(torch.float32)(x).double(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", PACKED)
+def test_rows_are_views(kind: str) -> None:
+    layer, x = PACKED[kind](), torch.randn(3, 128)
+    part = rows_of(layer, 8, 20)
+    assert torch.allclose(part(x), layer(x)[:, 8:20], atol=1e-6)
+    assert part.weight.untyped_storage().data_ptr() == layer.weight.untyped_storage().data_ptr()
+    assert layer.out_features == 24 and part.out_features == 12
+
+
+@pytest.mark.parametrize("kind", PACKED)
+def test_only_the_bias_may_change_its_dtype(kind: str) -> None:
+    layer = PACKED[kind]()
+    assert isinstance(layer, nn.Linear) and isinstance(layer, PackedLinear)
+    wide = [tensor for is_wide, tensor in tensors_of(layer) if is_wide]
+    assert len(wide) == 1 and wide[0] is layer.bias
+
+
+def test_bits_are_counted_with_the_scales() -> None:
+    assert bits_a_number([linear()]) == 16
+    assert bits_a_number([Nf4Linear.pack(linear())]) == 4.25
+    assert bits_a_number([gguf_linear()]) == 4.5
+    assert bits_a_number([Fp8Linear.pack(linear())]) == pytest.approx(8 + 32 / 128)
+
+
+def test_stacked_layers_give_all_outputs() -> None:
+    a, b, x = linear(8), linear(16), torch.randn(3, 128)
+    assert torch.equal(stacked([a, b])(x), torch.cat([a(x), b(x)], dim=-1))
