@@ -35,7 +35,7 @@ def test_float8_keeps_three_bits_after_the_first_in_every_row() -> None:
     # Half a unit of the last of 3 mantissa bits; below the smallest normal number, half the smallest step.
     allowed = torch.maximum(weight.abs() * 2**-4, scale * 2**-10) * 1.001
     assert ((weight - back).abs() <= allowed).all()
-    assert packed.weight.dtype == torch.float8_e4m3fn and packed.weight.shape == (24, 128)
+    assert packed.weight.nbytes == 24 * 128 and packed.scale.dtype == torch.float32
 
 
 def test_nf4_takes_the_nearest_of_16_values() -> None:
@@ -62,6 +62,18 @@ def test_a_packed_layer_multiplies_like_its_unpacked_weight(kind: str) -> None:
     expected = x.double() @ layer.unpacked(torch.float32).double().T + layer.bias.double()
     assert torch.allclose(layer(x).double(), expected, atol=1e-5)
     assert torch.allclose(layer.plain(torch.float32)(x).double(), expected, atol=1e-5)
+
+
+def test_products_in_float8_round_the_inputs_too() -> None:
+    layer, exact = Fp8Linear.pack(linear(), products=True), linear()
+    layer.bias.data = layer.bias.data.bfloat16()
+    x = (torch.randn(2, 16, 128) * torch.logspace(-2, 2, 16)[:, None]).bfloat16()
+    made, expected = layer(x), exact(x.float())
+    assert made.shape == expected.shape and made.dtype == torch.bfloat16
+    # Each input row and each weight row is rounded by 2^-4 at most: the error is a small part of what the row can give.
+    reach = x.float().norm(dim=-1, keepdim=True) * exact.weight.norm(dim=1)
+    assert ((made.float() - expected).abs() < 0.03 * reach + 0.01 * expected.abs() + 1e-3).all()
+    assert not torch.equal(made.float(), Fp8Linear.pack(linear())(x.float()))
 
 
 @pytest.mark.parametrize("kind", PACKED)

@@ -206,7 +206,7 @@ def test_unloading_gives_the_memory_back() -> None:
         "import gc, psutil, torch, sys; from jointdit.models import Models, _Loaded; from jointdit.memory import Plan; from jointdit.wishes import Wish;"
         "from tiny import tiny_pipeline; p = psutil.Process(); m = Models(); pipe = tiny_pipeline();"
         "pipe.transformer.extra = torch.nn.Linear(8192, 8192); pipe.place(Plan('cpu', 0, 0, True, 0), torch.device('cpu'), torch.float32);"
-        "m._loaded = _Loaded('x', Wish(), None, None, 16, pipe.placement.plan, pipe, False); del pipe; held = p.memory_info().rss;"
+        "m._loaded = _Loaded('x', Wish(), None, None, 16, pipe.placement.plan, pipe); del pipe; held = p.memory_info().rss;"
         "freed = m.unload(); print(held - p.memory_info().rss, freed)"
     )
     environment_path = ":".join(p for p in sys.path if p)

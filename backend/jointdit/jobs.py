@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 import tempfile
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -168,14 +169,21 @@ def generate(job: Job, models: Models, report: Callable[[Progress], None]) -> Re
     remarks: tuple[str, ...] = ()
     while True:
         try:
-            pipeline = models.pipeline(model, wish)
-            loaded = time.perf_counter()
-            report(Progress("encoding", 0, 1))
-            with tempfile.TemporaryDirectory(prefix="jointdit-preview-") as previews:
-                return _run(job, model, models, pipeline, known, report, Path(previews), (began, loaded), remarks)
+            return _attempt(job, model, models, wish, known, report, began, remarks)
         except (MemoryError, RuntimeError) as error:
             wish, remark = _second_try(error, wish, models, first=not remarks)
             remarks = (remark,)
+
+
+def _attempt(
+    job: Job, model: AnyModel, models: Models, wish: Wish, known: _Known, report: Callable[[Progress], None], began: float, remarks: tuple[str, ...]
+) -> Result:
+    """Load the model as wished and run the job."""
+    pipeline = models.pipeline(model, wish)
+    loaded = time.perf_counter()
+    report(Progress("encoding", 0, 1))
+    with tempfile.TemporaryDirectory(prefix="jointdit-preview-") as previews:
+        return _run(job, model, models, pipeline, known, report, Path(previews), (began, loaded), remarks)
 
 
 def _second_try(error: MemoryError | RuntimeError, wish: Wish, models: Models, first: bool) -> tuple[Wish, str]:
@@ -185,13 +193,15 @@ def _second_try(error: MemoryError | RuntimeError, wish: Wish, models: Models, f
     """
     from .speed import is_compile_error
 
-    short, plan = _is_shortage(error), models.plan
+    shortage, plan = _is_shortage(error), models.plan
     compiler = models.compiled and is_compile_error(error)
+    if not (shortage or compiler):
+        raise error
+    # The error's frames hold the weights as long as the error is there.
+    traceback.clear_frames(error.__traceback__)
     models.unload()
     if first and compiler:
         return replace(wish, compile="off"), f"The model could not be compiled here ({type(error).__name__}) and ran as it is, which is slower."
-    if not short:
-        raise error
     sentence = "There is not enough memory for this size. Choose a smaller size, or close other programs."
     if not first or plan is None or plan.name == "cpu" or wish.plan != "auto":
         raise JointDiTError(sentence) from error

@@ -146,7 +146,7 @@ class _Loaded:
     bits_stored: float
     plan: Plan
     pipeline: JointDiTPipeline
-    compiled: bool
+    compiled: bool = False
 
     def serves(self, key: str, wish: Wish) -> bool:
         """Whether the pipeline can be used as it is. Raises `InputError` where pictures of the wished size fit in no way."""
@@ -163,10 +163,12 @@ class Models:
     """Every model that can be asked for by name, and at most one pipeline in memory.
 
     `extra` adds pipeline folders by name to the embedded model and the person's library; a job may also name a folder directly.
+    `plan` is the memory plan of the pipeline that is in memory or was tried last.
     """
 
     extra: dict[str, Path] = field(default_factory=dict)
     library: Library = field(default_factory=Library)
+    plan: Plan | None = field(default=None, init=False)
     _loaded: _Loaded | None = field(default=None, init=False, repr=False)
 
     def find(self, name: str) -> AnyModel:
@@ -213,7 +215,10 @@ class Models:
         wish = wish or Wish()
         if self._loaded is None or not self._loaded.serves(model.key, wish):
             self.unload()
-            self._loaded = _load(model, wish)
+            loaded = _open(model, wish)
+            self.plan = loaded.plan
+            _lay_out(loaded)
+            self._loaded = loaded
         elif wish.loras:
             from .loras import set_strengths
 
@@ -221,27 +226,22 @@ class Models:
         return self._loaded.pipeline
 
     @property
-    def plan(self) -> Plan | None:
-        """The memory plan of the pipeline in memory."""
-        return None if self._loaded is None else self._loaded.plan
-
-    @property
     def compiled(self) -> bool:
         """Whether the blocks of the pipeline in memory are compiled."""
         return self._loaded is not None and self._loaded.compiled
 
     def unload(self) -> int:
-        """Drop the loaded pipeline; returns the bytes of weights that were freed."""
-        if self._loaded is None:
-            return 0
+        """Drop the loaded pipeline, and what else of a model is in memory; returns the bytes of weights that were freed."""
         import torch
 
-        modules = [m for m in self._loaded.pipeline.components.values() if isinstance(m, torch.nn.Module)]
-        freed = sum(t.numel() * t.element_size() for m in modules for t in (*m.parameters(), *m.buffers()))
-        compiled, self._loaded = self._loaded.compiled, None
-        del modules
-        if compiled:
+        freed = 0
+        if self._loaded is not None:
+            modules = [m for m in self._loaded.pipeline.components.values() if isinstance(m, torch.nn.Module)]
+            freed = sum(t.numel() * t.element_size() for m in modules for t in (*m.parameters(), *m.buffers()))
+            del modules
+        if self.compiled:
             torch.compiler.reset()  # compiled code holds on to the weights that it was made for
+        self._loaded = self.plan = None
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
@@ -275,44 +275,48 @@ def outlook(model: AnyModel, wish: Wish, steps: int = 20) -> Outlook:
     import torch
 
     from .cost import operations
-    from .machine import best_device, this_machine, working_dtype
-    from .packed import bits_a_number
+    from .machine import best_device, working_dtype
     from .speed import SHARE_OF_MATRIX_RATE, matrix_rate
 
-    pipeline, device = model.load(), best_device()
-    transformer, sizes = pipeline.transformer, _sizes(pipeline)
-    blocks = (*transformer.transformer_blocks, *transformer.single_transformer_blocks)
-    plan = choose(sizes, this_machine(device), wish.width, wish.height, wish.plan, bits_a_number(blocks), wish.smaller_than)
-    device = torch.device("cpu") if plan.name == "cpu" else device
+    opened = _open(model, wish)
+    pipeline, device = opened.pipeline, torch.device("cpu") if opened.plan.name == "cpu" else best_device()
     tokens = wish.width * wish.height // pipeline.size_multiple**2
-    work = operations(transformer.config, tokens, pipeline.config.max_sequence_length).total * steps
-    return Outlook(plan, work / (SHARE_OF_MATRIX_RATE * matrix_rate(device, working_dtype(device, small=2 * sizes.transformer < SMALL))))
+    work = operations(pipeline.transformer.config, tokens, pipeline.config.max_sequence_length).total * steps
+    rate = matrix_rate(device, working_dtype(device, small=2 * opened.sizes.transformer < SMALL))
+    return Outlook(opened.plan, work / (SHARE_OF_MATRIX_RATE * rate))
 
 
-def _load(model: AnyModel, wish: Wish) -> _Loaded:
-    """Read a model and lay it out."""
-    import torch
-
-    from .loras import load_loras
-    from .machine import best_device, this_machine, working_dtype
+def _open(model: AnyModel, wish: Wish) -> _Loaded:
+    """Read a model's headers and choose its memory plan; the weights are still on the mapped files."""
+    from .machine import best_device, this_machine
     from .packed import bits_a_number
-    from .speed import best_attention, compile_blocks, may_compile
 
-    device = best_device()
-    machine, pipeline = this_machine(device), model.load()
+    machine, pipeline = this_machine(best_device()), model.load()
     transformer, sizes = pipeline.transformer, _sizes(pipeline)
     bits_stored = bits_a_number((*transformer.transformer_blocks, *transformer.single_transformer_blocks))
     plan = choose(sizes, machine, wish.width, wish.height, wish.plan, bits_stored, wish.smaller_than)
-    device = torch.device("cpu") if plan.name == "cpu" else device
+    return _Loaded(model.key, wish, sizes, machine, bits_stored, plan, pipeline)
+
+
+def _lay_out(loaded: _Loaded) -> None:
+    """Bring an opened model to its device as its plan says, with LoRAs, kernels and compiled blocks."""
+    import torch
+
+    from .loras import load_loras
+    from .machine import best_device, working_dtype
+    from .speed import best_attention, compile_blocks, may_compile
+
+    plan, wish, pipeline = loaded.plan, loaded.wish, loaded.pipeline
+    device = torch.device("cpu") if plan.name == "cpu" else best_device()
+    small = 2 * loaded.sizes.transformer < SMALL
     load_loras(pipeline, wish.loras)
-    pipeline.place(plan, device, working_dtype(device, small=2 * sizes.transformer < SMALL), machine.fp8_products)
+    pipeline.place(plan, device, working_dtype(device, small), loaded.machine.fp8_products)
     attention = best_attention(device)
     if attention != "native":
-        transformer.set_attention_backend(attention)
-    compiled = wish.compile == "on" or (wish.compile == "auto" and 2 * sizes.transformer >= SMALL and may_compile(device, plan))
-    if compiled:
-        compile_blocks(transformer)
-    return _Loaded(model.key, wish, sizes, machine, bits_stored, plan, pipeline, compiled)
+        pipeline.transformer.set_attention_backend(attention)
+    loaded.compiled = wish.compile == "on" or (wish.compile == "auto" and not small and may_compile(device, plan))
+    if loaded.compiled:
+        compile_blocks(pipeline.transformer)
 
 
 def _sizes(pipeline: JointDiTPipeline) -> Sizes:

@@ -27,7 +27,10 @@ NF4 = (
 
 
 class PackedLinear(nn.Linear):
-    """A frozen linear layer; `weight` holds packed data, row by row. `in_features` and `out_features` are those of the unpacked weight."""
+    """A frozen linear layer; `weight` holds packed data as bytes, row by row. `in_features` and `out_features` are those of the unpacked weight.
+
+    Bytes, for float8 too: libraries take the dtype of a floating-point weight for the dtype to compute in.
+    """
 
     def __init__(self, in_features: int, out_features: int, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__(in_features, out_features, bias=False, device="meta")
@@ -64,8 +67,9 @@ class Fp8Linear(PackedLinear):
 
     def __init__(self, in_features: int, out_features: int, weight: Tensor, bias: Tensor | None, scale: Tensor, products: bool = False) -> None:
         """`weight` (out, in) float8, `scale` (out, 1) float32."""
-        super().__init__(in_features, out_features, weight, bias)
+        super().__init__(in_features, out_features, weight.view(torch.uint8), bias)
         self.register_buffer("scale", scale)
+        self.kind = weight.dtype
         self.products = products
 
     @classmethod
@@ -76,15 +80,17 @@ class Fp8Linear(PackedLinear):
         return cls(linear.in_features, linear.out_features, (weight / scale).to(FP8), linear.bias, scale, products)
 
     def unpacked(self, dtype: torch.dtype) -> Tensor:
-        return self.weight.to(dtype) * self.scale.to(dtype)
+        return self.weight.view(self.kind).to(dtype) * self.scale.to(dtype)
 
     def forward(self, x: Tensor) -> Tensor:
-        if not (self.products and x.is_cuda):
+        if not self.products:
             return super().forward(x)
         flat = x.flatten(0, -2)
         scale = flat.abs().amax(dim=1, keepdim=True).float().clamp(min=1e-12) / FP8_LARGEST
         rounded = (flat / scale).to(FP8)
-        y = torch._scaled_mm(rounded, self.weight.t(), scale_a=scale, scale_b=self.scale.t(), bias=self.bias, out_dtype=x.dtype, use_fast_accum=True)
+        y = torch._scaled_mm(
+            rounded, self.weight.view(self.kind).t(), scale_a=scale, scale_b=self.scale.t(), bias=self.bias, out_dtype=x.dtype, use_fast_accum=True
+        )
         return y.unflatten(0, x.shape[:-1])
 
 

@@ -163,7 +163,11 @@ class JointDiTPipeline(DiffusionPipeline):
 
     def decode_disparity(self, latents: Tensor, roomy: bool = True) -> Tensor:
         """Latents (N, C, h, w) -> float32 (N, H, W) in [0, 1]: the mean of the three decoded channels."""
-        disparity = self.decode_image(latents, roomy).mean(dim=1)
+        return self._disparity_of(self.decode_image(latents, roomy))
+
+    def _disparity_of(self, pictures: Tensor) -> Tensor:
+        """The decoded pictures (N, 3, H, W) of disparities -> (N, H, W)."""
+        disparity = pictures.mean(dim=1)
         return 1 - disparity if self.config.depth_transform == "inverse" else disparity
 
     def decode(self, latents: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
@@ -172,8 +176,9 @@ class JointDiTPipeline(DiffusionPipeline):
         `height` and `width` are those of the result, which may be no multiples of `size_multiple`.
         """
         padding = pad_to_multiple(height, width, self.size_multiple)
-        rgb, depth = unpack(latents, padding.height // self.size_multiple, padding.width // self.size_multiple).chunk(2)
-        return padding.crop(self.decode_image(rgb)), padding.crop(self.decode_disparity(depth))
+        maps = unpack(latents, padding.height // self.size_multiple, padding.width // self.size_multiple)
+        images, disparities = padding.crop(self.decode_image(maps)).chunk(2)
+        return images, self._disparity_of(disparities)
 
     @torch.no_grad()
     def preview(self, latents: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
@@ -182,11 +187,11 @@ class JointDiTPipeline(DiffusionPipeline):
         The latents themselves are shrunk before they are decoded, which takes little time and memory however large the picture is.
         """
         padding = pad_to_multiple(height, width, self.size_multiple)
-        maps = unpack(latents, padding.height // self.size_multiple, padding.width // self.size_multiple)
         shrink = max(1, max(padding.height, padding.width) // PREVIEW_SIDE)
-        rgb, depth = torch.nn.functional.avg_pool2d(maps.float(), shrink, ceil_mode=True).chunk(2)
-        image, disparity = self.decode_image(rgb, roomy=False), self.decode_disparity(depth, roomy=False)
-        return (image, disparity) if shrink > 1 else (padding.crop(image), padding.crop(disparity))
+        maps = unpack(latents, padding.height // self.size_multiple, padding.width // self.size_multiple)
+        pictures = self.decode_image(torch.nn.functional.avg_pool2d(maps.float(), shrink, ceil_mode=True), roomy=False)
+        images, disparities = (padding.crop(pictures) if shrink == 1 else pictures).chunk(2)
+        return images, self._disparity_of(disparities)
 
     @torch.no_grad()
     def __call__(

@@ -67,11 +67,13 @@ class Visitors:
             if module not in self._stays:
                 self._send_home(module)
 
-    def park(self) -> None:
-        """Everything that travels leaves the card."""
+    def park(self) -> bool:
+        """Everything that travels leaves the card; returns whether anything was there."""
+        left = bool(self._coming or self._present)
         self._coming.clear()
         for module in list(self._present):
             self._send_home(module)
+        return left
 
     def _fetch(self, module: nn.Module) -> list[Tensor]:
         """Begin to copy a module's tensors to the card."""
@@ -122,8 +124,8 @@ class Placement:
     @contextmanager
     def seeing(self, autoencoder: nn.Module, roomy: bool = True) -> Iterator[None]:
         """While pictures are encoded or decoded: the autoencoder works on the device, and parked blocks make room if it shall be `roomy`."""
-        if roomy:
-            self._visitors.park()
+        if roomy and self._visitors.park() and self.device.type == "cuda":
+            torch.cuda.empty_cache()  # what visitors leave behind belongs to their copies' stream; others find it only so
         with ExitStack() as stack:
             if not self.plan.encoders_stay:
                 stack.enter_context(lent([autoencoder], self.device, torch.float32))
@@ -140,10 +142,16 @@ def place(pipeline: JointDiTPipeline, plan: Plan, device: torch.device, dtype: t
     travelling = spread(len(blocks), plan.visiting + plan.parked)
     visiting = {travelling[i] for i in spread(len(travelling), plan.visiting)}
     visitors = Visitors(device)
+    # Users' LoRAs sit beside separate layers. On the processor a fused layer would be a copy of what is mapped from the file; a small model can afford it.
+    fuse = not has_user_loras(transformer) and (device.type != "cpu" or dtype == torch.float32)
     for i, block in enumerate(blocks):
         once = block.modulation_layers()
         _move(once, device if plan.modulations_stay else CPU, dtype if plan.modulations_stay else None)
-        _lay_down(block, plan, device, dtype, fp8_products)
+        _lay_down(block, device, dtype)
+        if fuse:
+            block.fuse_projections()
+        for name, layer in large_layers(block):
+            block.set_submodule(name, _stored(layer, plan.name, dtype, fp8_products))
         if i in travelling:
             fixed = {id(t) for layer in once for _, t in tensors_of(layer)}
             visitors.add(block, [t for _, t in tensors_of(block) if id(t) not in fixed], stays=i not in visiting)
@@ -157,18 +165,18 @@ def place(pipeline: JointDiTPipeline, plan: Plan, device: torch.device, dtype: t
     return Placement(plan, device, dtype, visitors)
 
 
-def _lay_down(block: nn.Module, plan: Plan, device: torch.device, dtype: torch.dtype, fp8_products: bool) -> None:
-    """Bring a block, without its modulation layers, to the device, fused and with its large layers stored as the plan says."""
+def _lay_down(block: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
+    """Bring a block, without its modulation layers, to the device."""
     once = {id(part) for layer in block.modulation_layers() for part in layer.modules()}
     for part in block.modules():
         if id(part) not in once:
             for wide, tensor in tensors_of(part, recurse=False):
                 tensor.data = tensor.data.to(device, dtype if wide else None)
-    # On the processor a fused layer would be a copy of what is mapped from the file; a small model can afford it.
-    if device.type != "cpu" or dtype == torch.float32:
-        block.fuse_projections()
-    for name, layer in large_layers(block):
-        block.set_submodule(name, _stored(layer, plan.name, dtype, fp8_products))
+
+
+def has_user_loras(transformer: nn.Module) -> bool:
+    """Whether `loras.load_loras` has put LoRAs into the model."""
+    return getattr(transformer, "_hf_peft_config_loaded", False)
 
 
 def _stored(layer: nn.Linear, plan: str, dtype: torch.dtype, fp8_products: bool) -> nn.Linear:

@@ -347,7 +347,12 @@ class JointDiTTransformer2DModel(FluxTransformer2DModel):
         return self.single_transformer_blocks[0].fused_projections
 
     def fuse_projections(self) -> None:
-        """One product for q, k, v (and the feed-forward input of single-stream blocks), as FLUX's own layout has it. No weight is in memory twice."""
+        """One product for q, k, v (and the feed-forward input of single-stream blocks), as FLUX's own layout has it. No weight is in memory twice.
+
+        Raises ValueError where LoRAs were loaded into the separate layers.
+        """
+        if getattr(self, "_hf_peft_config_loaded", False):
+            raise ValueError("The projections cannot be fused while LoRAs are loaded: unload them first.")
         for block in (*self.transformer_blocks, *self.single_transformer_blocks):
             block.fuse_projections()
 
