@@ -189,8 +189,12 @@ class Models:
 
     def describe(self) -> list[dict[str, Any]]:
         """The `model` objects of docs/protocol.md; a model whose description cannot be read is left out."""
+        try:
+            names = self.names()
+        except CheckpointError:  # a damaged list of models must not take the embedded one along
+            names = ["embedded", *self.extra]
         found = []
-        for name in self.names():
+        for name in names:
             model = self.find(name)
             try:
                 index = model.index
