@@ -9,16 +9,20 @@ import torch
 from diffusers import AutoencoderKL
 from hypothesis import given
 from hypothesis import strategies as st
-from jointdit.cost import Sizes, decode_bytes, operations, prepared_bytes, sizes_of, work_bytes
+from jointdit.cost import Sizes, decode_bytes, large_layers, operations, prepared_bytes, sizes_of, unpacking_bytes, work_bytes
 from jointdit.errors import InputError
 from jointdit.joint_attention import JointFluxAttnProcessor
 from jointdit.memory import GIB, PLANS, Machine, choose
+from jointdit.packed import Fp8Linear, Nf4Linear
+from jointdit.placement import visit_bytes
 from jointdit.prepared import Prepared, velocity
 from jointdit.transformer import JointDiTTransformer2DModel
 from meta import PeakBytes
 from torch.utils.flop_counter import FlopCounterMode
+from transformers import T5Config, T5EncoderModel
 
-ENCODERS, AUTOENCODER, TEXT = int(9.77e9), int(0.335e9), 512
+# Bytes of FLUX's T5 and CLIP, of its autoencoder, of what is on the card while T5 comes layer by layer.
+ENCODERS, AUTOENCODER, ENCODER_VISIT, TEXT = int(9.77e9), int(0.335e9), int(0.95e9), 512
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +35,7 @@ def full_size() -> JointDiTTransformer2DModel:
 
 @pytest.fixture(scope="module")
 def sizes(full_size: JointDiTTransformer2DModel) -> Sizes:
-    return sizes_of(full_size, TEXT, ENCODERS, AUTOENCODER)
+    return sizes_of(full_size, TEXT, ENCODERS, AUTOENCODER, ENCODER_VISIT)
 
 
 def card(gibibytes: float, kind: str = "cuda") -> Machine:
@@ -83,6 +87,32 @@ def test_bytes_of_work_are_those_that_live_at_once(side: int, sizes: Sizes, monk
         velocity(model, latents, prepared, 0)
     estimated = work_bytes(sizes, (side // 16) ** 2)
     assert 0.8 * estimated < counted.peak <= estimated
+
+
+@pytest.mark.parametrize("storage", [Fp8Linear, Nf4Linear])
+@pytest.mark.parametrize("side", [512, 1024])
+def test_bytes_of_work_over_packed_weights(side: int, storage: type, sizes: Sizes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(JointFluxAttnProcessor, "attend", lambda self, q, k, v, mask=None: torch.empty_like(q).flatten(2, 3))
+    with torch.device("meta"):
+        model = JointDiTTransformer2DModel(num_layers=1, num_single_layers=2).to(torch.bfloat16)
+        model.fuse_projections()
+        for block in (*model.transformer_blocks, *model.single_transformer_blocks):
+            for name, layer in large_layers(block):
+                block.set_submodule(name, storage.pack(layer))
+    latents, prepared = on_meta(model, side)
+    known = (*model.parameters(), *model.buffers(), latents, prepared.text, *prepared.rotary, *prepared.modulations, prepared.output_modulation)
+    with torch.no_grad(), PeakBytes(known) as counted:
+        velocity(model, latents, prepared, 0)
+    assert counted.peak <= work_bytes(sizes, (side // 16) ** 2) + unpacking_bytes(sizes)
+
+
+def test_bytes_of_an_encoder_that_comes_layer_by_layer() -> None:
+    """T5-XXL's encoder, 24 layers of 193 million numbers and a word table of 132 million, in bfloat16."""
+    config = T5Config(vocab_size=32128, d_model=4096, d_kv=64, d_ff=10240, num_layers=24, num_heads=64, feed_forward_proj="gated-gelu")
+    with torch.device("meta"):
+        encoder = T5EncoderModel(config).to(torch.bfloat16)
+    assert visit_bytes(encoder) == pytest.approx(2 * (193e6 + 132e6), rel=0.01)
+    assert visit_bytes(encoder) * 5 // 4 < ENCODER_VISIT
 
 
 def test_bytes_of_a_prepared_schedule(full_size: JointDiTTransformer2DModel, sizes: Sizes) -> None:

@@ -68,7 +68,8 @@ class Sizes:
 
     `blocks`: the large linear layers of each block, joint connection included, in the order of work; `block_rest`: norms and the depth LoRAs that every step
     uses, of all blocks together; `modulation`: layers that work once for a schedule and a prompt; `rest`: embeddings and the output layer.
-    `encoders` and `autoencoder` are bytes, for those two as they are stored.
+    `encoders`, `autoencoder` and `encoder_visit` are bytes: of both text encoders and of the autoencoder as they are stored, and the most that is on the card
+    while the encoders come layer by layer.
     """
 
     blocks: tuple[int, ...]
@@ -79,6 +80,7 @@ class Sizes:
     text_tokens: int
     encoders: int = 0
     autoencoder: int = 0
+    encoder_visit: int = 0
 
     @property
     def transformer(self) -> int:
@@ -86,8 +88,8 @@ class Sizes:
         return sum(self.blocks) + self.block_rest + self.modulation + self.rest
 
 
-def sizes_of(model: JointDiTTransformer2DModel, text_tokens: int, encoders: int = 0, autoencoder: int = 0) -> Sizes:
-    """Count the parameters of a model, which may be on the meta device; `encoders` and `autoencoder` are passed through.
+def sizes_of(model: JointDiTTransformer2DModel, text_tokens: int, encoders: int = 0, autoencoder: int = 0, encoder_visit: int = 0) -> Sizes:
+    """Count the parameters of a model, which may be on the meta device; the bytes of the other parts are passed through.
 
     A layer that holds packed weights counts with the weights that it stands for.
     """
@@ -100,7 +102,7 @@ def sizes_of(model: JointDiTTransformer2DModel, text_tokens: int, encoders: int 
         block_rest += _parameters(block) - large - once
     modulation += _parameters(model.norm_out.linear)
     rest = _parameters(model) - sum(blocks) - block_rest - modulation
-    return Sizes(tuple(blocks), block_rest, modulation, rest, model.inner_dim, text_tokens, encoders, autoencoder)
+    return Sizes(tuple(blocks), block_rest, modulation, rest, model.inner_dim, text_tokens, encoders, autoencoder, encoder_visit)
 
 
 def large_layers(block: nn.Module) -> list[tuple[str, nn.Linear]]:
@@ -126,6 +128,12 @@ def _parameters(module: nn.Module) -> int:
 def work_bytes(sizes: Sizes, image_tokens: int, pairs: int = 1, bytes_each: int = 2) -> int:
     """Bytes of work in progress while the blocks run."""
     return WORK_WIDTHS * 2 * pairs * (image_tokens + sizes.text_tokens) * sizes.inner_width * bytes_each
+
+
+def unpacking_bytes(sizes: Sizes) -> int:
+    """Bytes that a packed layer takes while it works: its weight in 16 bits, and as much twice over on the way there (NF4's indices, GGUF's parts)."""
+    # The largest layer has 7 d x d weights of a single-stream block's 16, or 4 of a double-stream block's 28.
+    return 3 * 2 * max(7 * min(sizes.blocks) // 16, 4 * max(sizes.blocks) // 28)
 
 
 def prepared_bytes(sizes: Sizes, steps: int, pairs: int = 1, bytes_each: int = 2) -> int:

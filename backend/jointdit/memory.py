@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from .cost import Sizes, decode_bytes, prepared_bytes, work_bytes
+from .cost import Sizes, decode_bytes, prepared_bytes, unpacking_bytes, work_bytes
 from .errors import InputError
 
 GIB = 2**30
@@ -21,6 +21,7 @@ PLANS = ("full", "exact", "fp8", "nf4", "stored", "cpu")
 """Names of plans, the most exact first; "stored" keeps the layers as a GGUF or float8 file has them."""
 
 PIXELS_PER_TOKEN = 16 * 16
+PREVIEW_SIDE = 256  # pixels of the longer side of a preview, which is decoded between two steps
 PLANNED_STEPS = 30  # the modulations of longer schedules take a little more
 # What the driver, the kernels' workspaces and the allocator's gaps take besides the tensors.
 MARGIN = 0.35 * GIB
@@ -158,15 +159,15 @@ def _denoising(name: str, sizes: Sizes, width: int, height: int, bits_stored: fl
     """Most bytes while the blocks run."""
     bits = bits_stored if name == "stored" else BITS[name]
     two_visitors = min(visiting, 2) * max(sizes.blocks) * bits / 8
-    unpacked = 2 * max(sizes.blocks) / 3 * (1 if bits < 16 else 0)  # the largest layer of a block, unpacked for its product, and what the unpacking takes
-    tokens = width * height // PIXELS_PER_TOKEN
-    work = work_bytes(sizes, tokens) + prepared_bytes(sizes, PLANNED_STEPS)
-    return _weights(name, sizes, bits_stored, visiting) + two_visitors + unpacked + work
+    # A layer is unpacked while little else of its block is alive, but not nothing.
+    unpacking = unpacking_bytes(sizes) if bits < 16 else 0
+    work = max(work_bytes(sizes, width * height // PIXELS_PER_TOKEN) + unpacking, sizes.autoencoder + decode_bytes(PREVIEW_SIDE, PREVIEW_SIDE))
+    return _weights(name, sizes, bits_stored, visiting) + two_visitors + prepared_bytes(sizes, PLANNED_STEPS) + work
 
 
 def _decoding(name: str, sizes: Sizes, width: int, height: int, bits_stored: float, away: int) -> float:
-    """Most bytes while a picture is decoded."""
-    return _weights(name, sizes, bits_stored, away) + sizes.autoencoder + decode_bytes(width, height)
+    """Most bytes while a picture is decoded, or a prompt encoded."""
+    return _weights(name, sizes, bits_stored, away) + max(sizes.autoencoder + decode_bytes(width, height), sizes.encoder_visit)
 
 
 def _needed(name: str, sizes: Sizes, width: int, height: int, bits_stored: float, visiting: int, away_while_decoding: int) -> float:

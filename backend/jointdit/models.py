@@ -316,7 +316,7 @@ def _lay_out(loaded: _Loaded) -> None:
     load_loras(pipeline, wish.loras)
     pipeline.place(plan, device, working_dtype(device, small), loaded.machine.fp8_products)
     attention = best_attention(device)
-    if attention != "native":
+    if attention != "native" and not small:  # small models have heads that not every kernel takes
         pipeline.transformer.set_attention_backend(attention)
     loaded.compiled = wish.compile == "on" or (wish.compile == "auto" and not small and may_compile(device, plan))
     if loaded.compiled:
@@ -326,13 +326,13 @@ def _lay_out(loaded: _Loaded) -> None:
 def _sizes(pipeline: JointDiTPipeline) -> Sizes:
     """What a memory plan counts with, of a pipeline that is not placed yet."""
     from .cost import sizes_of
+    from .placement import visit_bytes
 
-    nbytes = {
-        name: sum(t.numel() * t.element_size() for t in (*module.parameters(), *module.buffers()))
-        for name, module in pipeline.components.items()
-        if name in ("text_encoder", "text_encoder_2", "vae")
-    }
-    return sizes_of(pipeline.transformer, pipeline.config.max_sequence_length, nbytes["text_encoder"] + nbytes["text_encoder_2"], nbytes["vae"])
+    encoders = (pipeline.text_encoder, pipeline.text_encoder_2)
+    whole = [sum(t.numel() * t.element_size() for t in (*module.parameters(), *module.buffers())) for module in (*encoders, pipeline.vae)]
+    # Activations of 512 tokens are small beside a layer.
+    visit = sum(map(visit_bytes, encoders)) * 5 // 4
+    return sizes_of(pipeline.transformer, pipeline.config.max_sequence_length, whole[0] + whole[1], whole[2], visit)
 
 
 def _revision(weights: list[Path]) -> str | None:

@@ -13,9 +13,11 @@ from collections.abc import Iterable, Iterator
 from typing import Self
 
 import torch
+from diffusers.quantizers.gguf.utils import GGML_QUANT_SIZES, dequantize_functions
 from torch import Tensor, nn
 from torch.nn import functional
 
+ALL = slice(None)
 FP8 = torch.float8_e4m3fn
 FP8_LARGEST = torch.finfo(FP8).max
 NF4_BLOCK = 64  # weights that share one scale
@@ -32,18 +34,20 @@ class PackedLinear(nn.Linear):
     Bytes, for float8 too: libraries take the dtype of a floating-point weight for the dtype to compute in.
     """
 
+    by_row: tuple[str, ...] = ()  # names of the buffers that hold something for each row
+
     def __init__(self, in_features: int, out_features: int, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__(in_features, out_features, bias=False, device="meta")
         self.weight = nn.Parameter(weight, requires_grad=False)
         self.bias = None if bias is None else nn.Parameter(bias, requires_grad=False)
 
-    def unpacked(self, dtype: torch.dtype) -> Tensor:
-        """The weight (out_features, in_features)."""
+    def unpacked(self, dtype: torch.dtype, rows: slice = ALL) -> Tensor:
+        """The weight (out_features, in_features), or some of its rows."""
         raise NotImplementedError
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(..., in_features) -> (..., out_features), in the dtype of `x`."""
-        return functional.linear(x, self.unpacked(x.dtype), self.bias)
+    def forward(self, x: Tensor, rows: slice = ALL) -> Tensor:
+        """(..., in_features) -> (..., out_features), or the outputs `rows` alone; in the dtype of `x`."""
+        return functional.linear(x, self.unpacked(x.dtype, rows), None if self.bias is None else self.bias[rows])
 
     def plain(self, dtype: torch.dtype) -> nn.Linear:
         """An ordinary linear layer with the unpacked weight."""
@@ -51,19 +55,19 @@ class PackedLinear(nn.Linear):
         layer.weight, layer.bias = nn.Parameter(self.unpacked(dtype), requires_grad=False), self.bias
         return layer
 
-    def rows(self, start: int, stop: int) -> Self:
-        """The layer that gives the outputs `start` to `stop` alone; shares this layer's memory."""
+    def split(self, rows: slice) -> Self:
+        """The layer that gives the outputs `rows` alone; shares this layer's memory."""
         part = copy.copy(self)  # a shallow copy of the module; its dictionaries of tensors are made new below
-        part._parameters, part._buffers, part.out_features = dict(self._parameters), dict(self._buffers), stop - start
-        for tensors in (part._parameters, part._buffers):
-            for name, tensor in tensors.items():
-                if tensor is not None:
-                    tensors[name] = nn.Parameter(tensor[start:stop], False) if tensors is part._parameters else tensor[start:stop]
+        part._parameters = {name: None if p is None else nn.Parameter(p[rows], requires_grad=False) for name, p in self._parameters.items()}
+        part._buffers = {name: tensor[rows] if name in self.by_row else tensor for name, tensor in self._buffers.items()}
+        part.out_features = len(range(*rows.indices(self.out_features)))
         return part
 
 
 class Fp8Linear(PackedLinear):
     """Weights as float8 (e4m3) with one scale a row. `products` multiplies in float8 as well, where the card can (Ada, Hopper and later)."""
+
+    by_row = ("scale",)
 
     def __init__(self, in_features: int, out_features: int, weight: Tensor, bias: Tensor | None, scale: Tensor, products: bool = False) -> None:
         """`weight` (out, in) float8, `scale` (out, 1) float32."""
@@ -79,28 +83,33 @@ class Fp8Linear(PackedLinear):
         scale = weight.abs().amax(dim=1, keepdim=True).clamp(min=1e-12) / FP8_LARGEST
         return cls(linear.in_features, linear.out_features, (weight / scale).to(FP8), linear.bias, scale, products)
 
-    def unpacked(self, dtype: torch.dtype) -> Tensor:
-        return self.weight.view(self.kind).to(dtype) * self.scale.to(dtype)
+    def unpacked(self, dtype: torch.dtype, rows: slice = ALL) -> Tensor:
+        return self.weight[rows].view(self.kind).to(dtype) * self.scale[rows].to(dtype)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, rows: slice = ALL) -> Tensor:
         if not self.products:
-            return super().forward(x)
+            return super().forward(x, rows)
         flat = x.flatten(0, -2)
         scale = flat.abs().amax(dim=1, keepdim=True).float().clamp(min=1e-12) / FP8_LARGEST
-        rounded = (flat / scale).to(FP8)
         y = torch._scaled_mm(
-            rounded, self.weight.view(self.kind).t(), scale_a=scale, scale_b=self.scale.t(), bias=self.bias, out_dtype=x.dtype, use_fast_accum=True
-        )
+            (flat / scale).to(FP8), self.weight[rows].view(self.kind).t(), scale_a=scale, scale_b=self.scale[rows].t(),
+            bias=None if self.bias is None else self.bias[rows], out_dtype=x.dtype, use_fast_accum=True,
+        )  # fmt: skip
         return y.unflatten(0, x.shape[:-1])
 
 
 class Nf4Linear(PackedLinear):
     """Weights as 4-bit NormalFloat (QLoRA, section 3): 16 values, and one scale for each block of 64 weights, in bfloat16."""
 
+    by_row = ("largest",)
+
     def __init__(self, in_features: int, out_features: int, weight: Tensor, bias: Tensor | None, largest: Tensor) -> None:
         """`weight` (out, in / 2) uint8, the first of two weights in the high bits; `largest` (out, in / 64) each block's largest magnitude."""
         super().__init__(in_features, out_features, weight, bias)
         self.register_buffer("largest", largest)
+        # A byte is two weights: one look-up in the 256 pairs of values gives both. Kept on the device: making it there anew would halt the card each time.
+        code = torch.tensor(NF4, device=weight.device)
+        self.register_buffer("pairs", torch.stack([code.repeat_interleave(16), code.repeat(16)], dim=1))
 
     @classmethod
     def pack(cls, linear: nn.Linear) -> Nf4Linear:
@@ -108,16 +117,13 @@ class Nf4Linear(PackedLinear):
         blocks = linear.weight.detach().float().unflatten(1, (-1, NF4_BLOCK))
         largest = blocks.abs().amax(dim=-1).bfloat16()
         code = torch.tensor(NF4, device=blocks.device)
-        scaled = blocks / largest.float().clamp(min=1e-12)[..., None]
-        nearest = torch.bucketize(scaled, (code[1:] + code[:-1]) / 2).to(torch.uint8).flatten(1)
+        blocks /= largest.float().clamp(min=1e-12)[..., None]
+        nearest = torch.bucketize(blocks, (code[1:] + code[:-1]) / 2, out_int32=True).to(torch.uint8).flatten(1)
         return cls(linear.in_features, linear.out_features, nearest[:, ::2] << 4 | nearest[:, 1::2], linear.bias, largest)
 
-    def unpacked(self, dtype: torch.dtype) -> Tensor:
-        # A byte is two weights: one look-up in the 256 pairs of values gives both.
-        code = torch.tensor(NF4, dtype=dtype, device=self.weight.device)
-        pairs = torch.stack([code.repeat_interleave(16), code.repeat(16)], dim=1)
-        values = functional.embedding(self.weight.int(), pairs).view(self.out_features, -1, NF4_BLOCK)
-        return (values * self.largest.to(dtype)[..., None]).flatten(1)
+    def unpacked(self, dtype: torch.dtype, rows: slice = ALL) -> Tensor:
+        values = functional.embedding(self.weight[rows].int(), self.pairs.to(dtype)).view(-1, self.in_features // NF4_BLOCK, NF4_BLOCK)
+        return (values * self.largest[rows].to(dtype)[..., None]).flatten(1)
 
 
 class GgufLinear(PackedLinear):
@@ -128,20 +134,18 @@ class GgufLinear(PackedLinear):
         super().__init__(in_features, out_features, weight, bias)
         self.quant_type = quant_type
 
-    def unpacked(self, dtype: torch.dtype) -> Tensor:
-        from diffusers.quantizers.gguf.utils import GGML_QUANT_SIZES, dequantize_functions
-
+    def unpacked(self, dtype: torch.dtype, rows: slice = ALL) -> Tensor:
         block, nbytes = GGML_QUANT_SIZES[self.quant_type]
         # Scales are float16 in the file: unpacked in bfloat16 they would lose three bits more.
         precise = torch.float32 if dtype == torch.float32 else torch.float16
-        values = dequantize_functions[self.quant_type](self.weight.view(-1, nbytes), block, nbytes, precise)
-        return values.view(self.out_features, self.in_features).to(dtype)
+        values = dequantize_functions[self.quant_type](self.weight[rows].reshape(-1, nbytes), block, nbytes, precise)
+        return values.view(-1, self.in_features).to(dtype)
 
 
 def rows_of(linear: nn.Linear, start: int, stop: int) -> nn.Linear:
     """The layer that gives the outputs `start` to `stop` of `linear` alone; shares its memory."""
     if isinstance(linear, PackedLinear):
-        return linear.rows(start, stop)
+        return linear.split(slice(start, stop))
     part = nn.Linear(linear.in_features, stop - start, bias=False, device="meta")
     part.weight = nn.Parameter(linear.weight[start:stop], linear.weight.requires_grad)
     part.bias = None if linear.bias is None else nn.Parameter(linear.bias[start:stop], linear.bias.requires_grad)
@@ -160,7 +164,7 @@ def stacked(linears: list[nn.Linear]) -> nn.Linear:
 def product_of_rows(linear: nn.Linear, x: Tensor, start: int, stop: int) -> Tensor:
     """The outputs `start` to `stop` of `linear`: (..., in_features) -> (..., stop - start)."""
     if isinstance(linear, PackedLinear):
-        return linear.rows(start, stop)(x)
+        return linear(x, slice(start, stop))
     return functional.linear(x, linear.weight[start:stop], None if linear.bias is None else linear.bias[start:stop])
 
 
@@ -180,5 +184,5 @@ def bits_a_number(blocks: Iterable[nn.Module]) -> float:
     packed = [layer for block in blocks for layer in block.modules() if isinstance(layer, PackedLinear)]
     if not packed:
         return 16.0
-    nbytes = sum(t.numel() * t.element_size() for layer in packed for t in (layer.weight, *layer.buffers()))
+    nbytes = sum(t.numel() * t.element_size() for layer in packed for t in (layer.weight, *(getattr(layer, name) for name in layer.by_row)))
     return 8 * nbytes / sum(layer.in_features * layer.out_features for layer in packed)

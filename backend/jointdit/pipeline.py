@@ -27,14 +27,13 @@ from . import autoencoder as _autoencoder  # noqa: F401
 from . import transformer as _transformer  # noqa: F401
 from .errors import InputError
 from .latents import image_position_ids, pack, pad_to_multiple, scheduler_shift, unpack
-from .memory import Plan
+from .memory import PREVIEW_SIDE, Plan
 from .placement import Placement, place
 from .prepared import WANTED, Prepared, prepare, velocity
 
 TASKS = ("joint", "image_to_depth", "depth_to_image")
 SMALLEST_SIDE = 16
 REMEMBERED_PROMPTS = 32  # 4 MB each at full size
-PREVIEW_SIDE = 256  # pixels
 
 
 @dataclass

@@ -218,10 +218,23 @@ def lent(modules: Iterable[nn.Module], device: torch.device, dtype: torch.dtype 
             tensor.data = home
 
 
+def layers_of(encoder: nn.Module) -> list[nn.Module]:
+    """The layers of a text encoder: its longest list of modules by weight; none where it has no list."""
+    lists = (m for m in encoder.modules() if isinstance(m, nn.ModuleList))
+    return list(max(lists, key=lambda m: sum(p.numel() for p in m.parameters()), default=[]))
+
+
+def visit_bytes(encoder: nn.Module) -> int:
+    """The most bytes of an encoder that are on a device at once in `layer_by_layer`."""
+    layers = [sum(t.numel() * t.element_size() for _, t in tensors_of(layer)) for layer in layers_of(encoder)]
+    whole = sum(t.numel() * t.element_size() for _, t in tensors_of(encoder))
+    return whole - sum(layers) + max(layers, default=0)
+
+
 @contextmanager
 def layer_by_layer(encoder: nn.Module, device: torch.device, dtype: torch.dtype) -> Iterator[None]:
     """Lend a text encoder to a device, its layers only while each works; FLUX's T5 has 9.5 GB in 24 layers."""
-    layers = max((m for m in encoder.modules() if isinstance(m, nn.ModuleList)), key=lambda m: sum(p.numel() for p in m.parameters()), default=[])
+    layers = layers_of(encoder)
     inside = {id(t) for layer in layers for _, t in tensors_of(layer)}
     rest = [(wide, t, t.data) for wide, t in tensors_of(encoder) if id(t) not in inside]
     loans: dict[nn.Module, ExitStack] = {layer: ExitStack() for layer in layers}
