@@ -143,6 +143,8 @@ def test_a_compiler_that_fails_is_done_without(models: Models, tmp_path: Path, m
     monkeypatch.setattr(JointDiTPipeline, "_velocity", failing)
     result = generate(job(tmp_path, compile="on"), models, silent)
     assert compiled == [True] and "could not be compiled" in result.warnings[0]
+    assert not generate(job(tmp_path), models, silent).warnings  # nor is it tried again
+    assert compiled == [True]
 
 
 def test_what_is_loaded_is_used_again_unless_something_decisive_changed(models: Models, folder: Path, tmp_path: Path) -> None:

@@ -151,8 +151,10 @@ class _Loaded:
     def serves(self, key: str, wish: Wish) -> bool:
         """Whether the pipeline can be used as it is. Raises `InputError` where pictures of the wished size fit in no way."""
         same = [(lora.path, lora.branch) for lora in self.wish.loras] == [(lora.path, lora.branch) for lora in wish.loras]
-        asked = wish.plan in (self.wish.plan, self.plan.name) and wish.compile == self.wish.compile and wish.smaller_than in (None, self.wish.smaller_than)
-        if self.key != key or not same or not asked:
+        # Whoever leaves compiling to the program gets what is there: a compiler that has failed is not tried again for every job.
+        compiling = wish.compile in ("auto", self.wish.compile)
+        planned = wish.plan in (self.wish.plan, self.plan.name) and wish.smaller_than in (None, self.wish.smaller_than)
+        if self.key != key or not (same and compiling and planned):
             return False
         needed = choose(self.sizes, self.machine, wish.width, wish.height, wish.plan, self.bits_stored, self.wish.smaller_than)
         return needed.name == self.plan.name and needed.visiting <= self.plan.visiting and needed.parked <= self.plan.parked
@@ -314,7 +316,7 @@ def _lay_out(loaded: _Loaded) -> None:
     device = torch.device("cpu") if plan.name == "cpu" else best_device()
     small = 2 * loaded.sizes.transformer < SMALL
     load_loras(pipeline, wish.loras)
-    pipeline.place(plan, device, working_dtype(device, small), loaded.machine.fp8_products)
+    pipeline.place(plan, device, working_dtype(device, small), loaded.machine.fp8_products and device.type == "cuda")
     attention = best_attention(device)
     if attention != "native" and not small:  # small models have heads that not every kernel takes
         pipeline.transformer.set_attention_backend(attention)

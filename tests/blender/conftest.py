@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).resolve().parent.parent
-for folder in (TESTS, TESTS.parent):
+for folder in (TESTS, TESTS.parent, Path(__file__).parent):
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
 
@@ -35,10 +35,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def empty_file() -> None:
-    """Every test starts with an empty file and factory settings."""
-    if bpy is not None:
-        bpy.ops.wm.read_factory_settings(use_empty=True)
+def empty_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test starts with an empty file and factory settings; what is built in it gets its node group ready-made."""
+    if bpy is None:
+        return
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    from ready import ready_group
+
+    from jointdit_blender.scene import live
+
+    monkeypatch.setattr(live, "frame_group", ready_group)
 
 
 ENDED = pytest.StashKey[int]()

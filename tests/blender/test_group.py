@@ -14,6 +14,8 @@ from frames import hills
 
 bpy = pytest.importorskip("bpy")
 
+from ready import ready_group  # noqa: E402
+
 from jointdit_blender.core import lifting  # noqa: E402
 from jointdit_blender.core.frame import Camera, NearFar, ScaleShift  # noqa: E402
 from jointdit_blender.core.lifting import Pinned  # noqa: E402
@@ -49,7 +51,7 @@ def make_relief(disparity: np.ndarray, camera: Camera = CAMERAS[0], distance: st
     relief = bpy.data.objects.new("relief", bpy.data.meshes.new("relief"))
     bpy.context.scene.collection.objects.link(relief)
     modifier = relief.modifiers.new("JointDiT Frame", "NODES")
-    modifier.node_group = frame_group()
+    modifier.node_group = ready_group()
     values = {
         "Disparity": picture(disparity),
         "Field of View": math.radians(camera.horizontal_angle),
