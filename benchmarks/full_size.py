@@ -28,10 +28,10 @@ from jointdit.cost import decode_bytes, operations, prepared_bytes, sizes_of, wo
 from jointdit.errors import InputError
 from jointdit.latents import image_position_ids
 from jointdit.machine import best_device, this_machine
-from jointdit.memory import GIB, MARGIN, Machine, Plan, choose
+from jointdit.memory import GIB, MARGIN, Machine, Plan, Work, choose
 from jointdit.models import EMBEDDED, Model
 from jointdit.pipeline import JointDiTPipeline
-from jointdit.speed import best_attention, compile_blocks, fp8_products, matrix_rate, set_step_cache
+from jointdit.speed import best_attention, compile_blocks, fp8_products, matrix_rate, set_step_cache, use_attention
 from jointdit.transformer import JointDiTTransformer2DModel
 from torch import Tensor, nn
 
@@ -235,8 +235,7 @@ def placed(scale: Scale, device: torch.device, plan: Plan, compiled: bool = Fals
     """A new pipeline laid out under a plan."""
     pipeline = new_pipeline(scale, device)
     pipeline.place(plan, device, scale.dtype, products)
-    if (attention := best_attention(device)) != "native":
-        pipeline.transformer.set_attention_backend(attention)
+    use_attention(pipeline.transformer, best_attention(device))
     if compiled:
         compile_blocks(pipeline.transformer)
     return pipeline
@@ -327,7 +326,7 @@ def caps(device: torch.device, steps: int, measure: bool) -> bool:
     total = this_machine(device).total
     for gib, most in CAPS.items():
         machine = Machine("cuda", f"{gib} GiB", gib * GIB, int(0.96 * gib * GIB), 64 * GIB, measure and fp8_products(device))
-        plan = choose(sizes, machine, 1024, 1024)
+        plan = choose(sizes, machine, Work(1024, 1024, steps))
         peak, seconds = 0.0, "not measured"
         if measure:
             torch.cuda.set_per_process_memory_fraction(gib * GIB / total, device)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from diffusers.models.attention_dispatch import _AttentionBackendRegistry
 from jointdit import machine, memory
 from jointdit.errors import InputError, JointDiTError
 from jointdit.jobs import Job, Progress, generate
@@ -19,6 +20,7 @@ from jointdit.pipeline import JointDiTPipeline
 from jointdit.wishes import Lora, Wish
 from test_jobs import silent
 from test_placement import wide_pipeline
+from tiny import tiny_pipeline
 
 
 @pytest.fixture(scope="module")
@@ -155,8 +157,42 @@ def test_what_is_loaded_is_used_again_unless_something_decisive_changed(models: 
     assert models.pipeline(model, Wish(64, 64, plan="full")) is first  # what auto had chosen
     second = models.pipeline(model, Wish(64, 64, plan="nf4"))
     assert second is not first and models.plan.name == "nf4"
+    assert models.pipeline(model, Wish(64, 64, plan="nf4", compile="off")) is second  # nothing is compiled here anyway
     with pytest.raises(InputError, match="Choose a smaller size"):
         models.pipeline(model, Wish(8192 * 8, 8192 * 8))
+
+
+def test_two_models_in_one_process_have_their_own_kernels(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jointdit.speed.best_attention", lambda device: "_native_math")
+    monkeypatch.setattr("jointdit.models.SMALL", 0)
+    large = models.pipeline(models.find("wide"), Wish(64, 64, plan="exact"))
+    assert {block.attn.processor._attention_backend.value for block in large.transformer.transformer_blocks} == {"_native_math"}
+    assert tiny_pipeline().transformer.transformer_blocks[0].attn.processor._attention_backend is None
+    assert _AttentionBackendRegistry.get_active_backend()[0].value == "native"  # diffusers' choice for everybody else is untouched
+
+
+def test_library_shortages_are_shortages(models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, tried = JointDiTPipeline._velocity, []
+
+    def failing(self: JointDiTPipeline, *arguments: object) -> torch.Tensor:
+        tried.append(1)
+        if len(tried) == 1:
+            raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
+        return plain(self, *arguments)
+
+    monkeypatch.setattr(JointDiTPipeline, "_velocity", failing)
+    assert "ran out of memory" in generate(job(tmp_path), models, silent).warnings[0]
+
+
+def test_a_part_of_a_lora_that_is_left_out_is_told(models: Models, tmp_path: Path) -> None:
+    from test_loras import changes
+    from tiny_files import write
+
+    tensors = {f"transformer.{layer}.lora_{x}.weight": t for layer, pair in changes().items() for x, t in zip("AB", pair, strict=True)}
+    tensors |= {f"text_encoder.text_model.encoder.layers.0.self_attn.q_proj.lora_{x}.weight": torch.ones(2, 2) for x in "AB"}
+    result = generate(job(tmp_path, loras=(Lora(write(tensors, tmp_path / "style.safetensors", "f32")),)), models, silent)
+    assert result.warnings == ("The part of style.safetensors that changes a text encoder was left out.",)
+    assert json.loads((result.frame / "frame.json").read_text())["loras"][0]["branch"] == "both"
 
 
 def test_strengths_do_not_load_anew(models: Models, tmp_path: Path) -> None:

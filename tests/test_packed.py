@@ -8,7 +8,7 @@ import gguf
 import numpy as np
 import pytest
 import torch
-from jointdit.packed import NF4, Fp8Linear, GgufLinear, Nf4Linear, PackedLinear, bits_a_number, rows_of, stacked, tensors_of
+from jointdit.packed import NF4, Fp8Linear, GgufLinear, Nf4Linear, PackedLinear, rows_of, stacked, tensors_of
 from torch import nn
 
 
@@ -25,6 +25,7 @@ def gguf_linear(kind: gguf.GGMLQuantizationType = gguf.GGMLQuantizationType.Q4_0
     return GgufLinear(128, 24, torch.from_numpy(gguf.quants.quantize(layer.weight.numpy(), kind)), layer.bias, kind)
 
 
+SCALED_MM = torch._scaled_mm
 PACKED = {"fp8": lambda: Fp8Linear.pack(linear()), "nf4": lambda: Nf4Linear.pack(linear()), "gguf": gguf_linear}
 
 
@@ -64,9 +65,11 @@ def test_a_packed_layer_multiplies_like_its_unpacked_weight(kind: str) -> None:
     assert torch.allclose(layer.plain(torch.float32)(x).double(), expected, atol=1e-5)
 
 
-def test_products_in_float8_round_the_inputs_too() -> None:
+def test_products_in_float8_round_the_inputs_too(monkeypatch: pytest.MonkeyPatch) -> None:
     layer, exact = Fp8Linear.pack(linear(), products=True), linear()
     layer.bias.data = layer.bias.data.bfloat16()
+    asked: list[dict] = []
+    monkeypatch.setattr(torch, "_scaled_mm", lambda *matrices, **options: asked.append({"matrices": matrices, **options}) or SCALED_MM(*matrices, **options))
     x = (torch.randn(2, 16, 128) * torch.logspace(-2, 2, 16)[:, None]).bfloat16()
     made, expected = layer(x), exact(x.float())
     assert made.shape == expected.shape and made.dtype == torch.bfloat16
@@ -74,6 +77,11 @@ def test_products_in_float8_round_the_inputs_too() -> None:
     reach = x.float().norm(dim=-1, keepdim=True) * exact.weight.norm(dim=1)
     assert ((made.float() - expected).abs() < 0.03 * reach + 0.01 * expected.abs() + 1e-3).all()
     assert not torch.equal(made.float(), Fp8Linear.pack(linear())(x.float()))
+    # What the card's kernel asks for and the processor's does not: row-major times column-major e4m3, whole float32 scales, bfloat16 out.
+    (a, b), scale_a, scale_b = asked[0]["matrices"], asked[0]["scale_a"], asked[0]["scale_b"]
+    assert a.dtype == b.dtype == torch.float8_e4m3fn and a.stride(1) == 1 and b.stride(0) == 1
+    assert scale_a.shape == (32, 1) and scale_b.shape == (1, 24) and scale_a.dtype == scale_b.dtype == torch.float32
+    assert scale_a.is_contiguous() and scale_b.is_contiguous() and asked[0]["out_dtype"] == asked[0]["bias"].dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize("kind", PACKED)
@@ -93,11 +101,10 @@ def test_only_the_bias_may_change_its_dtype(kind: str) -> None:
     assert len(wide) == 1 and wide[0] is layer.bias
 
 
-def test_bits_are_counted_with_the_scales() -> None:
-    assert bits_a_number([linear()]) == 16
-    assert bits_a_number([Nf4Linear.pack(linear())]) == 4.25
-    assert bits_a_number([gguf_linear()]) == 4.5
-    assert bits_a_number([Fp8Linear.pack(linear())]) == pytest.approx(8 + 32 / 128)
+def test_bytes_are_counted_with_the_scales() -> None:
+    assert Nf4Linear.pack(linear()).packed_bytes() == 24 * 128 * 4.25 / 8
+    assert gguf_linear().packed_bytes() == 24 * 128 * 4.5 / 8
+    assert Fp8Linear.pack(linear()).packed_bytes() == 24 * 128 + 24 * 4
 
 
 def test_stacked_layers_give_all_outputs() -> None:

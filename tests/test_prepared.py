@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import gguf
+import numpy as np
 import pytest
 import tiny_files
 import torch
@@ -12,11 +13,13 @@ from jointdit.checkpoints import addon_tensors, flux_tensors
 from jointdit.cost import large_layers
 from jointdit.joint_attention import JointFluxAttnProcessor
 from jointdit.latents import image_position_ids
+from jointdit.memory import Plan
 from jointdit.packed import Fp8Linear, GgufLinear, Nf4Linear
 from jointdit.placement import lent
 from jointdit.prepared import Prepared, prepare, velocity
-from jointdit.speed import set_step_cache
+from jointdit.speed import compile_blocks, set_step_cache
 from jointdit.transformer import JointDiTTransformer2DModel
+from test_placement import wide_pipeline
 
 TEXTS = ("encoder_hidden_states", "pooled_projections")
 PAIRS, ROWS, COLUMNS, TEXT = 2, 3, 4, 5
@@ -197,3 +200,28 @@ def packed(layer: torch.nn.Linear, storage: str) -> torch.nn.Linear:
         return GgufLinear(layer.in_features, layer.out_features, torch.from_numpy(gguf.quants.quantize(layer.weight.numpy(force=True), kind)), layer.bias, kind)
     return {"plain": lambda x: x, "fp8": Fp8Linear.pack, "fp8 products": lambda x: Fp8Linear.pack(x, True), "nf4": Nf4Linear.pack}[storage](layer)
 
+
+def test_one_process_compiles_every_task_and_size_and_rests_while_steps_are_cached() -> None:
+    pipeline = wide_pipeline()
+    pipeline.place(Plan("exact", 0, 0, False, 0), torch.device("cpu"), torch.float32)
+    grey = np.full((48, 48, 3), 0.5, np.float32)
+    known = {"joint": {}, "image_to_depth": {"image": grey}, "depth_to_image": {"disparity": grey[..., 0]}}
+
+    def run(task: str, side: int) -> np.ndarray:
+        seeded = {"generator": torch.Generator().manual_seed(1), "output_type": "latent", **known[task]}
+        out = pipeline("a red cube", task=task, height=side, width=side, num_inference_steps=2, **seeded)
+        return np.concatenate([out.images.numpy(), out.disparity.numpy()])
+
+    runs = [(task, side) for side in (32, 48, 64) for task in known]
+    expected = [run(*each) for each in runs]
+    compile_blocks(pipeline.transformer, backend="aot_eager")
+    try:
+        for each, plain_result in zip(runs, expected, strict=True):
+            np.testing.assert_allclose(run(*each), plain_result, atol=2e-5 * np.abs(plain_result).max())
+        set_step_cache(pipeline.transformer, 1e-9)
+        np.testing.assert_allclose(run(*runs[0]), expected[0], atol=2e-5 * np.abs(expected[0]).max())
+        set_step_cache(pipeline.transformer, 0)
+        assert all(block._compiled_call_impl is not None for block in pipeline.transformer.transformer_blocks)
+        np.testing.assert_allclose(run(*runs[0]), expected[0], atol=2e-5 * np.abs(expected[0]).max())
+    finally:
+        torch.compiler.reset()

@@ -7,7 +7,7 @@ Counted from the architecture, without a weight in memory. The tests compare the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -113,6 +113,20 @@ def large_layers(block: nn.Module) -> list[tuple[str, nn.Linear]]:
     return [
         (name, layer) for name, layer in block.named_modules() if isinstance(layer, nn.Linear) and id(layer) not in once and "lora" not in name
     ]
+
+
+def bits_of_blocks(blocks: Iterable[nn.Module]) -> float:
+    """Mean bits in which the large layers of blocks will lie on a card that keeps packed files as they are; 16 where nothing is packed.
+
+    A large layer that the file does not pack, such as the joint connection beside a GGUF, is packed to 8 bits then.
+    """
+    from .packed import PackedLinear
+
+    layers = [layer for block in blocks for _, layer in large_layers(block)]
+    if not any(isinstance(layer, PackedLinear) for layer in layers):
+        return 16.0
+    nbytes = sum(layer.packed_bytes() if isinstance(layer, PackedLinear) else layer.in_features * layer.out_features for layer in layers)
+    return 8 * nbytes / sum(layer.in_features * layer.out_features for layer in layers)
 
 
 def _parameters(module: nn.Module) -> int:

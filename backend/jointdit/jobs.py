@@ -29,6 +29,8 @@ TASKS = ("joint", "image_to_depth", "depth_to_image")
 LARGEST_SIDE = 8192
 MOST_STEPS = 1000
 _PATHS = ("output", "image", "disparity")
+# How torch, CUDA's libraries and the system say that memory ran out.
+SHORTAGES = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,7 @@ def generate(job: Job, models: Models, report: Callable[[Progress], None]) -> Re
     report(Progress("loading", 0, 1))
     known = _read_known(job)
     size = working_size(job, known.size, model.index.get("native_size") or 1024)
-    wish = Wish(*size, job.memory_plan, job.loras, job.compile)
+    wish = Wish(*size, job.steps, job.memory_plan, job.loras, job.compile)
     remarks: tuple[str, ...] = ()
     while True:
         try:
@@ -201,7 +203,8 @@ def _second_try(error: MemoryError | RuntimeError, wish: Wish, models: Models, f
     traceback.clear_frames(error.__traceback__)
     models.unload()
     if first and compiler:
-        return replace(wish, compile="off"), f"The model could not be compiled here ({type(error).__name__}) and ran as it is, which is slower."
+        models.compiler_failed = True
+        return wish, f"The model could not be compiled here ({type(error).__name__}) and ran as it is, which is slower."
     sentence = "There is not enough memory for this size. Choose a smaller size, or close other programs."
     if not first or plan is None or plan.name == "cpu" or wish.plan != "auto":
         raise JointDiTError(sentence) from error
@@ -211,7 +214,7 @@ def _second_try(error: MemoryError | RuntimeError, wish: Wish, models: Models, f
 def _is_shortage(error: BaseException) -> bool:
     """Whether an error means that memory ran out, of the machine or of its card."""
     text = str(error).lower()
-    return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text or "not enough memory" in text
+    return isinstance(error, MemoryError) or any(phrase in text for phrase in SHORTAGES)
 
 
 @dataclass(frozen=True)
@@ -272,6 +275,7 @@ def _run(
 
     began, loaded = times
     set_step_cache(pipeline.transformer, job.step_cache)
+    revision = model.revision()  # before the work: files may be moved meanwhile
     width, height = working_size(job, known.size, pipeline.config.native_size)
     guidance = pipeline.config.default_guidance if job.guidance is None else job.guidance
 
@@ -293,13 +297,15 @@ def _run(
     sampled = time.perf_counter()
     report(Progress("writing", 0, 1))
     image, disparity = _finish(job, known, result.images[0], result.disparity[0])
-    warnings = [*remarks, *_warnings(job, pipeline, known, (width, height), image.size)]
+    warnings = [*remarks, *models.remarks, *_warnings(job, pipeline, known, (width, height), image.size)]
     about = {
-        "prompt": job.prompt, "task": job.task, "seed": job.seed, "steps": job.steps, "guidance": guidance, "model": job.model, "revision": model.revision(),
+        "prompt": job.prompt, "task": job.task, "seed": job.seed, "steps": job.steps, "guidance": guidance, "model": job.model, "revision": revision,
         "programs": models.programs(), "camera": {"projection": "perspective", "horizontal_angle": job.horizontal_angle or pipeline.config.horizontal_angle},
         "memory_plan": models.plan.name, "distance": "planar", "mapping": {"near": job.near, "far": job.far}, "working_size": [width, height],
         "timings": {"load": round(loaded - began, 3), "sample": round(sampled - loaded, 3), "total": round(time.perf_counter() - began, 3)},
         "warnings": warnings,
+        **({"step_cache": job.step_cache} if job.step_cache else {}),
+        **({"loras": [{"path": str(lora.path), "strength": lora.strength, "branch": lora.branch} for lora in job.loras]} if job.loras else {}),
     }  # fmt: skip
     # The last report came before: a cancel that comes now is too late, and may not lose a result that is on disk.
     frame = write_frame(job.output, folder_name(job.prompt, job.seed), image, disparity, about)

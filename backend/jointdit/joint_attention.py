@@ -118,7 +118,8 @@ def add_joint_to_one_branch(own: Tensor, side_by_side: Tensor, to_joint: nn.Line
     if type(to_joint) is not nn.Linear:
         return own.add_(product_of_rows(to_joint, side_by_side, rows.start, rows.stop), alpha=weight)
     own.add_(to_joint.bias[rows], alpha=weight)
-    own.flatten(0, 1).addmm_(side_by_side.flatten(0, 1), to_joint.weight[rows].T, alpha=weight)
+    # A view, not a flattening: that might be a copy, and the joint connection would be lost.
+    own.view(-1, own.shape[-1]).addmm_(side_by_side.flatten(0, 1), to_joint.weight[rows].T, alpha=weight)
     return own
 
 

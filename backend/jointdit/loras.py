@@ -19,28 +19,30 @@ from .wishes import Lora
 if TYPE_CHECKING:
     from .pipeline import JointDiTPipeline
 
-def load_loras(pipeline: JointDiTPipeline, loras: tuple[Lora, ...]) -> None:
-    """Load LoRAs into a pipeline that has none yet and is not placed yet. Raises `CheckpointError` with a sentence."""
+def load_loras(pipeline: JointDiTPipeline, loras: tuple[Lora, ...]) -> tuple[str, ...]:
+    """Load LoRAs into a pipeline that has none yet and is not placed yet; returns what the person should know. Raises `CheckpointError` with a sentence."""
     if not loras:
-        return
+        return ()
+    remarks = []
     pipeline.transformer.unfuse_projections()  # LoRAs are made for separate layers
     for i, lora in enumerate(loras):
-        _load(pipeline, lora, f"lora_{i}")
+        if _load(pipeline, lora, f"lora_{i}"):
+            remarks.append(f"The part of {lora.path.name} that changes a text encoder was left out.")
         if lora.branch != "both":
             _limit(pipeline.transformer, f"lora_{i}", lora.branch)
     pipeline.transformer.branches_differ = any(lora.branch != "both" for lora in loras)
     set_strengths(pipeline, loras)
+    return tuple(remarks)
 
 
 def set_strengths(pipeline: JointDiTPipeline, loras: tuple[Lora, ...]) -> None:
     """Set the strengths of the LoRAs that `load_loras` loaded, in the same order."""
     names = [f"lora_{i}" for i in range(len(loras))]
     pipeline.transformer.set_adapters(names, [lora.strength for lora in loras])
-    pipeline.forget_prompts()  # a LoRA may change a text encoder too
 
 
-def _load(pipeline: JointDiTPipeline, lora: Lora, name: str) -> None:
-    """Read one file in any of the formats that diffusers knows and put its layers beside the model's."""
+def _load(pipeline: JointDiTPipeline, lora: Lora, name: str) -> bool:
+    """Read one file in any of the formats that diffusers knows and put its layers beside the model's; returns whether it also holds layers of text encoders."""
     try:
         tensors = load_file(lora.path)
     except (SafetensorError, OSError) as error:
@@ -53,6 +55,7 @@ def _load(pipeline: JointDiTPipeline, lora: Lora, name: str) -> None:
     except (ValueError, KeyError, RuntimeError, AttributeError) as error:
         reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
         raise CheckpointError(f"{lora.path.name} is not a LoRA for this model ({reason}). Choose a LoRA that was made for FLUX.1-dev.") from error
+    return any(key.startswith("text_encoder") for key in state)
 
 
 def _limit(transformer: nn.Module, name: str, branch: str) -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import gc
 import platform
 
 import psutil
@@ -22,16 +23,28 @@ def best_device() -> torch.device:
 
 def this_machine(device: torch.device) -> Machine:
     """What a memory plan needs to know of a device. Apple's GPU and the processor use the machine's own memory."""
-    from .memory import Machine
-
     memory = psutil.virtual_memory()
     if device.type == "cuda":
         free, total = torch.cuda.mem_get_info(device)
         return Machine("cuda", torch.cuda.get_device_name(device), total, free, memory.available, fp8_products(device))
     name = platform.processor() or platform.machine()
-    return Machine(device.type, name, memory.total, memory.available, memory.available)
+    free = memory.available
+    if device.type == "mps":
+        free = min(free, torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
+    return Machine(device.type, name, memory.total, free, memory.available)
 
 
 def working_dtype(device: torch.device, small: bool) -> torch.dtype:
     """The dtype to work in: bfloat16, but float32 for a small model on the processor."""
     return torch.float32 if device.type == "cpu" and small else torch.bfloat16
+
+
+def release_memory() -> None:
+    """Give the memory that torch keeps for later back to the card and to the system: what is not in use, page-locked memory included."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+        if hasattr(torch.accelerator, "empty_host_cache"):  # newer than the oldest torch that is allowed
+            torch.accelerator.empty_host_cache()
+    elif torch.backends.mps.is_available():
+        torch.mps.empty_cache()

@@ -10,7 +10,6 @@ while the pictures are decoded. From exact to small: everything resident in bflo
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from .cost import Sizes, decode_bytes, prepared_bytes, unpacking_bytes, work_bytes
@@ -22,7 +21,6 @@ PLANS = ("full", "exact", "fp8", "nf4", "stored", "cpu")
 
 PIXELS_PER_TOKEN = 16 * 16
 PREVIEW_SIDE = 256  # pixels of the longer side of a preview, which is decoded between two steps
-PLANNED_STEPS = 30  # the modulations of longer schedules take a little more
 # What the driver, the kernels' workspaces and the allocator's gaps take besides the tensors.
 MARGIN = 0.35 * GIB
 # Share of the blocks that may visit before a plan with fewer bits is better.
@@ -81,8 +79,22 @@ class Plan:
         return ", ".join(parts)
 
 
-def choose(sizes: Sizes, machine: Machine, width: int, height: int, wanted: str = "auto", bits_stored: float = 16.0, smaller_than: str | None = None) -> Plan:
-    """The most exact plan that fits, for pictures up to a size.
+@dataclass(frozen=True)
+class Work:
+    """What shall be made: pictures up to a size in pixels, one at a time, in so many steps."""
+
+    width: int
+    height: int
+    steps: int = 20
+
+    @property
+    def tokens(self) -> int:
+        """Image tokens of one branch."""
+        return self.width * self.height // PIXELS_PER_TOKEN
+
+
+def choose(sizes: Sizes, machine: Machine, work: Work, wanted: str = "auto", bits_stored: float = 16.0, smaller_than: str | None = None) -> Plan:
+    """The most exact plan that fits.
 
     `wanted` names a plan to take instead; `bits_stored` are the bits of a number in the file: a GGUF or float8 file is kept as it is where bfloat16 does not
     fit, because rounding it twice gains nothing. `smaller_than` rules out that plan and all before it (out of memory happened there).
@@ -91,7 +103,7 @@ def choose(sizes: Sizes, machine: Machine, width: int, height: int, wanted: str 
     if wanted not in ("auto", *PLANS):
         raise InputError(f"There is no memory plan {wanted!r}; choose auto or one of {', '.join(PLANS)}.")
     if wanted == "cpu" or (wanted == "auto" and machine.kind == "cpu"):
-        return _on_processor(sizes, machine, width, height, bits_stored)
+        return _on_processor(sizes, machine, work, bits_stored)
     names = [name for name in PLANS[:-1] if _possible(name, machine, bits_stored)]
     if smaller_than is not None:
         names = names[names.index(smaller_than) + 1 :] if smaller_than in names else []
@@ -99,19 +111,24 @@ def choose(sizes: Sizes, machine: Machine, width: int, height: int, wanted: str 
         if wanted not in names:
             raise InputError(f"The memory plan {wanted} is not possible here: {_why_not(wanted, machine, bits_stored)}. Choose auto.")
         names = [wanted]
+    what_next = "Choose a smaller size, close other programs that use the card, or choose the memory plan cpu."
+    if not names:
+        raise InputError(f"No memory plan smaller than {smaller_than} is left for {machine.name}. {what_next}")
+    most_visiting = {name: 0.0 if machine.kind == "mps" or name == "full" else 1.0 if wanted != "auto" else MOST_VISITING[name] for name in names}
+    asked = "asked for" if wanted != "auto" else "the most exact plan that fits"
     for name in names:
-        plan = _fitted(name, sizes, machine, width, height, bits_stored, 1.0 if wanted != "auto" else MOST_VISITING[name])
+        plan = _fitted(name, sizes, machine, work, bits_stored, most_visiting[name])
         if plan is not None:
-            asked = "asked for" if wanted != "auto" else "the most exact plan that fits"
-            return replace(
-                plan, reason=f"{plan.title}: {asked}; at {width} x {height} it takes about {plan.peak / GIB:.1f} GiB of the {machine.free / GIB:.1f} GiB free."
-            )
-    if smaller_than is None and wanted == "auto" and machine.kind == "mps":
-        return _on_processor(sizes, machine, width, height, bits_stored)
-    smallest = _needed(names[-1] if names else "nf4", sizes, width, height, bits_stored, len(sizes.blocks), len(sizes.blocks)) if names else machine.total
+            needs = f"at {work.width} x {work.height} it takes about {plan.peak / GIB:.1f} GiB of the {machine.free / GIB:.1f} GiB free."
+            return replace(plan, reason=f"{plan.title}: {asked}; {needs}")
+    if wanted == "auto" and machine.kind == "mps":
+        return _on_processor(sizes, machine, work, bits_stored)
+    last, count = names[-1], len(sizes.blocks)
+    away = 0 if machine.kind == "mps" or last == "full" else count
+    smallest = _needed(last, sizes, work, bits_stored, math.floor(most_visiting[last] * count), away) + (sizes.encoders if last == "full" else 0)
     raise InputError(
-        f"{machine.name} has {machine.free / GIB:.1f} GiB free, and pictures of {width} x {height} pixels need at least {smallest / GIB:.1f} GiB. "
-        "Choose a smaller size, close other programs that use the card, or choose the memory plan cpu."
+        f"{machine.name} has {machine.free / GIB:.1f} GiB free, and pictures of {work.width} x {work.height} pixels need at least {smallest / GIB:.1f} GiB "
+        f"of it and {_at_home(last, sizes, bits_stored, away) / GIB:.1f} GiB of the machine's own memory. {what_next}"
     )
 
 
@@ -130,21 +147,28 @@ def _why_not(name: str, machine: Machine, bits_stored: float) -> str:
     return ""
 
 
-def _fitted(name: str, sizes: Sizes, machine: Machine, width: int, height: int, bits_stored: float, most_visiting: float) -> Plan | None:
+def _fitted(name: str, sizes: Sizes, machine: Machine, work: Work, bits_stored: float, most_visiting: float) -> Plan | None:
     """The plan with as few visiting blocks as possible, or None where too many would have to."""
-    count, budget = len(sizes.blocks), machine.free - MARGIN
-    enough: Callable[[int], bool] = lambda visiting: _denoising(name, sizes, width, height, bits_stored, visiting) <= budget  # noqa: E731
-    visiting = next((k for k in range(math.floor(most_visiting * count) + 1) if enough(k)), None)
+    count = len(sizes.blocks)
+    visiting = next(
+        (k for k in range(math.floor(most_visiting * count) + 1) if _denoising(name, sizes, work, bits_stored, k) + MARGIN <= machine.free), None
+    )
     if visiting is None:
         return None
-    parked = next((k for k in range(count - visiting + 1) if _decoding(name, sizes, width, height, bits_stored, visiting + k) <= budget), None)
-    if parked is None:
+    # Apple's card shares the machine's memory: what leaves it for the same memory makes no room.
+    most_parked = count - visiting if machine.kind != "mps" else 0
+    parked = next((k for k in range(most_parked + 1) if _decoding(name, sizes, work, bits_stored, visiting + k) + MARGIN <= machine.free), None)
+    if parked is None or _at_home(name, sizes, bits_stored, visiting + parked) > machine.memory_free:
         return None
-    stay = name == "full" and _needed(name, sizes, width, height, bits_stored, 0, 0) + sizes.encoders <= budget
-    if name == "full" and (parked or not stay):
-        return None
-    peak = _needed(name, sizes, width, height, bits_stored, visiting, visiting + parked) + (sizes.encoders if stay else 0)
-    return Plan(name, visiting, parked, stay, round(peak))
+    peak = _needed(name, sizes, work, bits_stored, visiting, visiting + parked)
+    if name != "full":
+        return Plan(name, visiting, parked, False, round(peak))
+    return Plan(name, 0, 0, True, round(peak + sizes.encoders)) if parked == 0 and peak + sizes.encoders <= machine.free else None
+
+
+def _at_home(name: str, sizes: Sizes, bits_stored: float, away: int) -> float:
+    """Bytes of page-locked memory that blocks take at home; the system's allocator rounds each tensor up to a power of two, by two thirds in all."""
+    return sum(sorted(sizes.blocks)[len(sizes.blocks) - away :]) * (bits_stored if name == "stored" else BITS[name]) / 8 * 5 / 3
 
 
 def _weights(name: str, sizes: Sizes, bits_stored: float, away: int) -> float:
@@ -155,31 +179,28 @@ def _weights(name: str, sizes: Sizes, bits_stored: float, away: int) -> float:
     return blocks + 2 * (sizes.block_rest + sizes.rest + (sizes.modulation if name == "full" else 0))
 
 
-def _denoising(name: str, sizes: Sizes, width: int, height: int, bits_stored: float, visiting: int) -> float:
+def _denoising(name: str, sizes: Sizes, work: Work, bits_stored: float, visiting: int) -> float:
     """Most bytes while the blocks run."""
     bits = bits_stored if name == "stored" else BITS[name]
     two_visitors = min(visiting, 2) * max(sizes.blocks) * bits / 8
-    # A layer is unpacked while little else of its block is alive, but not nothing.
     unpacking = unpacking_bytes(sizes) if bits < 16 else 0
-    work = max(work_bytes(sizes, width * height // PIXELS_PER_TOKEN) + unpacking, sizes.autoencoder + decode_bytes(PREVIEW_SIDE, PREVIEW_SIDE))
-    return _weights(name, sizes, bits_stored, visiting) + two_visitors + prepared_bytes(sizes, PLANNED_STEPS) + work
+    step = max(work_bytes(sizes, work.tokens) + unpacking, sizes.autoencoder + decode_bytes(PREVIEW_SIDE, PREVIEW_SIDE))
+    return _weights(name, sizes, bits_stored, visiting) + two_visitors + prepared_bytes(sizes, work.steps) + step
 
 
-def _decoding(name: str, sizes: Sizes, width: int, height: int, bits_stored: float, away: int) -> float:
+def _decoding(name: str, sizes: Sizes, work: Work, bits_stored: float, away: int) -> float:
     """Most bytes while a picture is decoded, or a prompt encoded."""
-    return _weights(name, sizes, bits_stored, away) + max(sizes.autoencoder + decode_bytes(width, height), sizes.encoder_visit)
+    return _weights(name, sizes, bits_stored, away) + max(sizes.autoencoder + decode_bytes(work.width, work.height), sizes.encoder_visit)
 
 
-def _needed(name: str, sizes: Sizes, width: int, height: int, bits_stored: float, visiting: int, away_while_decoding: int) -> float:
-    return max(_denoising(name, sizes, width, height, bits_stored, visiting), _decoding(name, sizes, width, height, bits_stored, away_while_decoding)) + MARGIN
+def _needed(name: str, sizes: Sizes, work: Work, bits_stored: float, visiting: int, away_while_decoding: int) -> float:
+    return max(_denoising(name, sizes, work, bits_stored, visiting), _decoding(name, sizes, work, bits_stored, away_while_decoding)) + MARGIN
 
 
-def _on_processor(sizes: Sizes, machine: Machine, width: int, height: int, bits_stored: float) -> Plan:
+def _on_processor(sizes: Sizes, machine: Machine, work: Work, bits_stored: float) -> Plan:
     """Everything in the machine's memory, the files mapped into it: weights that do not fit are read again from the disk."""
     weights = sizes.transformer * min(bits_stored, 16) / 8 + sizes.encoders + sizes.autoencoder
-    peak = weights + max(work_bytes(sizes, width * height // PIXELS_PER_TOKEN, bytes_each=4), decode_bytes(width, height))
+    peak = weights + max(work_bytes(sizes, work.tokens, bytes_each=4), decode_bytes(work.width, work.height))
     short = "" if peak <= machine.memory_free else ", more than is free: the weights are read from the disk again and again"
-    return Plan(
-        "cpu", 0, 0, True, round(peak),
-        f"On the processor; at {width} x {height} it takes about {peak / GIB:.1f} GiB of the machine's {machine.memory_free / GIB:.1f} GiB free{short}.",
-    )  # fmt: skip
+    needs = f"at {work.width} x {work.height} it takes about {peak / GIB:.1f} GiB of the machine's {machine.memory_free / GIB:.1f} GiB free{short}."
+    return Plan("cpu", 0, 0, True, round(peak), f"On the processor; {needs}")

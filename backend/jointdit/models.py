@@ -4,18 +4,17 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import json
 import platform
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import __version__
 from .errors import CheckpointError, InputError
-from .memory import Machine, Plan, choose
+from .memory import Machine, Plan, Work, choose
 from .weights.library import Entry, Library
 from .wishes import Wish
 
@@ -137,7 +136,10 @@ AnyModel = Model | PiecesModel
 
 @dataclass
 class _Loaded:
-    """The pipeline in memory, and what it was loaded for."""
+    """The pipeline in memory, and what it was loaded for.
+
+    `compiles` tells whether blocks are compiled where that is left to the program, `compiled` whether they are; `remarks` are for the person.
+    """
 
     key: str
     wish: Wish
@@ -146,17 +148,18 @@ class _Loaded:
     bits_stored: float
     plan: Plan
     pipeline: JointDiTPipeline
+    compiles: bool = False
     compiled: bool = False
+    remarks: tuple[str, ...] = ()
 
     def serves(self, key: str, wish: Wish) -> bool:
         """Whether the pipeline can be used as it is. Raises `InputError` where pictures of the wished size fit in no way."""
         same = [(lora.path, lora.branch) for lora in self.wish.loras] == [(lora.path, lora.branch) for lora in wish.loras]
-        # Whoever leaves compiling to the program gets what is there: a compiler that has failed is not tried again for every job.
-        compiling = wish.compile in ("auto", self.wish.compile)
+        compiling = {"on": True, "off": False, "auto": self.compiles}[wish.compile] == self.compiled
         planned = wish.plan in (self.wish.plan, self.plan.name) and wish.smaller_than in (None, self.wish.smaller_than)
         if self.key != key or not (same and compiling and planned):
             return False
-        needed = choose(self.sizes, self.machine, wish.width, wish.height, wish.plan, self.bits_stored, self.wish.smaller_than)
+        needed = choose(self.sizes, self.machine, Work(wish.width, wish.height, wish.steps), wish.plan, self.bits_stored, self.wish.smaller_than)
         return needed.name == self.plan.name and needed.visiting <= self.plan.visiting and needed.parked <= self.plan.parked
 
 
@@ -165,12 +168,13 @@ class Models:
     """Every model that can be asked for by name, and at most one pipeline in memory.
 
     `extra` adds pipeline folders by name to the embedded model and the person's library; a job may also name a folder directly.
-    `plan` is the memory plan of the pipeline that is in memory or was tried last.
+    `plan` is the memory plan of the pipeline that is in memory or was tried last; after `compiler_failed` nothing is compiled any more.
     """
 
     extra: dict[str, Path] = field(default_factory=dict)
     library: Library = field(default_factory=Library)
     plan: Plan | None = field(default=None, init=False)
+    compiler_failed: bool = field(default=False, init=False)
     _loaded: _Loaded | None = field(default=None, init=False, repr=False)
 
     def find(self, name: str) -> AnyModel:
@@ -219,6 +223,7 @@ class Models:
     def pipeline(self, model: AnyModel, wish: Wish | None = None) -> JointDiTPipeline:
         """The pipeline of a model, from memory or from disk, laid out for what is wished. Raises `CheckpointError`, `InputError` with a sentence."""
         wish = wish or Wish()
+        wish = replace(wish, compile="off") if self.compiler_failed else wish
         if self._loaded is None or not self._loaded.serves(model.key, wish):
             self.unload()
             loaded = _open(model, wish)
@@ -232,6 +237,11 @@ class Models:
         return self._loaded.pipeline
 
     @property
+    def remarks(self) -> tuple[str, ...]:
+        """Sentences on the pipeline in memory that the person should read."""
+        return () if self._loaded is None else self._loaded.remarks
+
+    @property
     def compiled(self) -> bool:
         """Whether the blocks of the pipeline in memory are compiled."""
         return self._loaded is not None and self._loaded.compiled
@@ -239,6 +249,8 @@ class Models:
     def unload(self) -> int:
         """Drop the loaded pipeline, and what else of a model is in memory; returns the bytes of weights that were freed."""
         import torch
+
+        from .machine import release_memory
 
         freed = 0
         if self._loaded is not None:
@@ -248,9 +260,7 @@ class Models:
         if self.compiled:
             torch.compiler.reset()  # compiled code holds on to the weights that it was made for
         self._loaded = self.plan = None
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        release_memory()
         return freed
 
     def device(self) -> dict[str, Any]:
@@ -294,13 +304,13 @@ def outlook(model: AnyModel, wish: Wish, steps: int = 20) -> Outlook:
 
 def _open(model: AnyModel, wish: Wish) -> _Loaded:
     """Read a model's headers and choose its memory plan; the weights are still on the mapped files."""
+    from .cost import bits_of_blocks
     from .machine import best_device, this_machine
-    from .packed import bits_a_number
 
     machine, pipeline = this_machine(best_device()), model.load()
     transformer, sizes = pipeline.transformer, _sizes(pipeline)
-    bits_stored = bits_a_number((*transformer.transformer_blocks, *transformer.single_transformer_blocks))
-    plan = choose(sizes, machine, wish.width, wish.height, wish.plan, bits_stored, wish.smaller_than)
+    bits_stored = bits_of_blocks((*transformer.transformer_blocks, *transformer.single_transformer_blocks))
+    plan = choose(sizes, machine, Work(wish.width, wish.height, wish.steps), wish.plan, bits_stored, wish.smaller_than)
     return _Loaded(model.key, wish, sizes, machine, bits_stored, plan, pipeline)
 
 
@@ -310,17 +320,16 @@ def _lay_out(loaded: _Loaded) -> None:
 
     from .loras import load_loras
     from .machine import best_device, working_dtype
-    from .speed import best_attention, compile_blocks, may_compile
+    from .speed import best_attention, compile_blocks, may_compile, use_attention
 
     plan, wish, pipeline = loaded.plan, loaded.wish, loaded.pipeline
     device = torch.device("cpu") if plan.name == "cpu" else best_device()
     small = 2 * loaded.sizes.transformer < SMALL
-    load_loras(pipeline, wish.loras)
+    loaded.remarks = load_loras(pipeline, wish.loras)
     pipeline.place(plan, device, working_dtype(device, small), loaded.machine.fp8_products and device.type == "cuda")
-    attention = best_attention(device)
-    if attention != "native" and not small:  # small models have heads that not every kernel takes
-        pipeline.transformer.set_attention_backend(attention)
-    loaded.compiled = wish.compile == "on" or (wish.compile == "auto" and not small and may_compile(device, plan))
+    use_attention(pipeline.transformer, "native" if small else best_attention(device))  # small models have heads that not every kernel takes
+    loaded.compiles = not small and may_compile(device, plan)
+    loaded.compiled = {"on": True, "off": False, "auto": loaded.compiles}[wish.compile]
     if loaded.compiled:
         compile_blocks(pipeline.transformer)
 
@@ -331,14 +340,17 @@ def _sizes(pipeline: JointDiTPipeline) -> Sizes:
     from .placement import visit_bytes
 
     encoders = (pipeline.text_encoder, pipeline.text_encoder_2)
-    whole = [sum(t.numel() * t.element_size() for t in (*module.parameters(), *module.buffers())) for module in (*encoders, pipeline.vae)]
+    whole = [sum(t.numel() * t.element_size() for t in (*module.parameters(), *module.buffers())) for module in encoders]
+    autoencoder = 4 * sum(p.numel() for p in pipeline.vae.parameters())  # it works in float32, however it is stored
     # Activations of 512 tokens are small beside a layer.
     visit = sum(map(visit_bytes, encoders)) * 5 // 4
-    return sizes_of(pipeline.transformer, pipeline.config.max_sequence_length, whole[0] + whole[1], whole[2], visit)
+    return sizes_of(pipeline.transformer, pipeline.config.max_sequence_length, sum(whole), autoencoder, visit)
 
 
 def _revision(weights: list[Path]) -> str | None:
-    """The first half of the SHA-256 over files, or None where they are too large."""
+    """The first half of the SHA-256 over files, or None where they are too large or not there any more."""
+    if not all(path.is_file() for path in weights):
+        return None
     if sum(path.stat().st_size for path in weights) > HASHED_UP_TO:
         return None
     digest = hashlib.sha256()

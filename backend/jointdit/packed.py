@@ -9,7 +9,7 @@ to a card and away block by block, which the layers of the quantisation librarie
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Self
 
 import torch
@@ -48,6 +48,10 @@ class PackedLinear(nn.Linear):
     def forward(self, x: Tensor, rows: slice = ALL) -> Tensor:
         """(..., in_features) -> (..., out_features), or the outputs `rows` alone; in the dtype of `x`."""
         return functional.linear(x, self.unpacked(x.dtype, rows), None if self.bias is None else self.bias[rows])
+
+    def packed_bytes(self) -> int:
+        """Bytes of the weight and of its scales."""
+        return sum(t.numel() * t.element_size() for t in (self.weight, *(getattr(self, name) for name in self.by_row)))
 
     def plain(self, dtype: torch.dtype) -> nn.Linear:
         """An ordinary linear layer with the unpacked weight."""
@@ -90,9 +94,11 @@ class Fp8Linear(PackedLinear):
         if not self.products:
             return super().forward(x, rows)
         flat = x.flatten(0, -2)
-        scale = flat.abs().amax(dim=1, keepdim=True).float().clamp(min=1e-12) / FP8_LARGEST
+        # In the inputs' own dtype and without a copy of their magnitudes: in float32 they would outweigh everything else of a large picture.
+        low, high = torch.aminmax(flat, dim=1, keepdim=True)
+        scale = torch.maximum(-low, high).float().clamp(min=1e-12) / FP8_LARGEST
         y = torch._scaled_mm(
-            (flat / scale).to(FP8), self.weight[rows].view(self.kind).t(), scale_a=scale, scale_b=self.scale[rows].t(),
+            (flat * (1 / scale).to(flat.dtype)).to(FP8), self.weight[rows].view(self.kind).t(), scale_a=scale, scale_b=self.scale[rows].t(),
             bias=None if self.bias is None else self.bias[rows], out_dtype=x.dtype, use_fast_accum=True,
         )  # fmt: skip
         return y.unflatten(0, x.shape[:-1])
@@ -177,12 +183,3 @@ def tensors_of(module: nn.Module, recurse: bool = True) -> Iterator[tuple[bool, 
                 seen.add(id(tensor))
                 packed = isinstance(part, PackedLinear) and name != "bias"
                 yield tensor.is_floating_point() and not packed, tensor
-
-
-def bits_a_number(blocks: Iterable[nn.Module]) -> float:
-    """Mean bits in which the linear layers of blocks store a weight; 16 where none is packed (wider floats are rounded to 16 bits anyway)."""
-    packed = [layer for block in blocks for layer in block.modules() if isinstance(layer, PackedLinear)]
-    if not packed:
-        return 16.0
-    nbytes = sum(t.numel() * t.element_size() for layer in packed for t in (layer.weight, *(getattr(layer, name) for name in layer.by_row)))
-    return 8 * nbytes / sum(layer.in_features * layer.out_features for layer in packed)

@@ -139,7 +139,8 @@ class JointDiTPipeline(DiffusionPipeline):
     def encode_image(self, image: Tensor) -> Tensor:
         """(N, 3, H, W) in [0, 1] -> normalised latents (N, C, H / 8, W / 8) in float32, the mean of the autoencoder's distribution."""
         with self._at_work("seeing", self.vae):
-            latents = self.vae.encode((2 * image - 1).to(self.vae.device, self.vae.dtype)).latent_dist.mode().float()
+            pictures = (2 * image - 1).to(self.vae.device, self.vae.dtype)
+            latents = torch.cat([self.vae.encode(one).latent_dist.mode().float() for one in pictures.split(1)])
         return (latents - self.vae.config.shift_factor) * self.vae.config.scaling_factor
 
     def encode_disparity(self, disparity: Tensor) -> Tensor:
@@ -156,7 +157,8 @@ class JointDiTPipeline(DiffusionPipeline):
         if self.vae.dtype != torch.float32:
             self.vae.to(torch.float32)  # it stays so: it is small, and rounding it again for every picture would gain nothing
         latents = latents.float() / self.vae.config.scaling_factor + self.vae.config.shift_factor
-        with self._at_work("seeing", self.vae, roomy=roomy):
+        # Without TF32, which rounds what goes into a convolution to 10 bits.
+        with self._at_work("seeing", self.vae, roomy=roomy), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             pictures = [self.vae.decode(one.to(self.vae.device)).sample.clamp(-1, 1) for one in latents.split(1)]
         return (torch.cat(pictures) + 1) / 2
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from .cost import large_layers
 from .memory import Plan
-from .packed import Fp8Linear, Nf4Linear, PackedLinear, tensors_of
+from .packed import FP8, Fp8Linear, Nf4Linear, PackedLinear, tensors_of
 
 if TYPE_CHECKING:
     from .pipeline import JointDiTPipeline
@@ -125,7 +125,9 @@ class Placement:
     def seeing(self, autoencoder: nn.Module, roomy: bool = True) -> Iterator[None]:
         """While pictures are encoded or decoded: the autoencoder works on the device, and parked blocks make room if it shall be `roomy`."""
         if roomy and self._visitors.park() and self.device.type == "cuda":
-            torch.cuda.empty_cache()  # what visitors leave behind belongs to their copies' stream; others find it only so
+            # What visitors leave behind belongs to their copies' stream; others find it only so. Nothing that is queued may still read it.
+            torch.cuda.current_stream(self.device).synchronize()
+            torch.cuda.empty_cache()
         with ExitStack() as stack:
             if not self.plan.encoders_stay:
                 stack.enter_context(lent([autoencoder], self.device, torch.float32))
@@ -135,7 +137,8 @@ class Placement:
 def place(pipeline: JointDiTPipeline, plan: Plan, device: torch.device, dtype: torch.dtype, fp8_products: bool = False) -> Placement:
     """Lay a pipeline's weights down as the plan says, in `dtype` where they are not packed; the autoencoder in float32, so that a disparity is smooth.
 
-    `fp8_products` multiplies 8-bit layers in 8 bits. The pipeline's modules are changed; it works through the placement from now on.
+    `fp8_products` multiplies 8-bit layers in 8 bits. The pipeline's modules are changed; it works through the placement from now on. Plans count with one
+    picture at a time.
     """
     transformer = pipeline.transformer.requires_grad_(False).eval()
     blocks = [*transformer.transformer_blocks, *transformer.single_transformer_blocks]
@@ -183,7 +186,7 @@ def _stored(layer: nn.Linear, plan: str, dtype: torch.dtype, fp8_products: bool)
     """A large layer as a plan stores it."""
     if isinstance(layer, PackedLinear):
         if isinstance(layer, Fp8Linear):
-            layer.products = fp8_products
+            layer.products = fp8_products and layer.kind == FP8
         return layer.plain(dtype) if plan in ("full", "exact") else layer
     # The joint connection is no part of the base model's file: it is packed alike, so that it does not outweigh the rest.
     if plan in ("fp8", "stored"):

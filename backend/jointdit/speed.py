@@ -6,33 +6,49 @@ from __future__ import annotations
 
 import time
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from diffusers import FirstBlockCacheConfig
+from diffusers.models.attention_dispatch import AttentionBackendName
 
 from .memory import Plan
+from .packed import Fp8Linear
 
 if TYPE_CHECKING:
     from .transformer import JointDiTTransformer2DModel
 
 # How much of the rate of large matrix products a whole step reaches; for estimates of time.
 SHARE_OF_MATRIX_RATE = 0.6
+RECOMPILE_LIMIT = 64
 
 
 def best_attention(device: torch.device) -> str:
     """diffusers' name of the fastest exact attention kernel that is installed. Nothing is fetched for it."""
     if device.type != "cuda" or torch.version.hip is not None:
         return "native"
-    hopper_or_later = torch.cuda.get_device_capability(device)[0] >= 9
-    if hopper_or_later and find_spec("flash_attn_interface") is not None:
+    generation = torch.cuda.get_device_capability(device)[0]
+    if generation == 9 and find_spec("flash_attn_interface") is not None:  # FlashAttention 3 is made for Hopper alone
         return "_flash_3"
-    return "_native_cudnn" if hopper_or_later and torch.backends.cudnn.is_available() else "native"
+    return "_native_cudnn" if generation >= 9 and torch.backends.cudnn.is_available() else "native"
+
+
+def use_attention(transformer: JointDiTTransformer2DModel, kernel: str) -> None:
+    """Let this model attend by a kernel. diffusers' own setter would change it for every other model of the process too."""
+    for block in (*transformer.transformer_blocks, *transformer.single_transformer_blocks):
+        block.attn.processor._attention_backend = AttentionBackendName(kernel)
 
 
 def fp8_products(device: torch.device) -> bool:
-    """Whether the device multiplies float8: NVIDIA's Ada, Hopper and later."""
-    return device.type == "cuda" and torch.version.hip is None and torch.cuda.get_device_capability(device) >= (8, 9)
+    """Whether the device multiplies float8 with a scale for each row, tried on a small product: Hopper does; of Ada and later, by system and version, some."""
+    if device.type != "cuda" or torch.version.hip is not None or torch.cuda.get_device_capability(device) < (8, 9):
+        return False
+    layer = Fp8Linear.pack(torch.nn.Linear(64, 64, device=device, dtype=torch.bfloat16), products=True)
+    try:
+        with torch.no_grad():
+            return bool(layer(torch.ones(32, 64, device=device, dtype=torch.bfloat16)).isfinite().all())
+    except RuntimeError:
+        return False
 
 
 def may_compile(device: torch.device, plan: Plan) -> bool:
@@ -40,9 +56,14 @@ def may_compile(device: torch.device, plan: Plan) -> bool:
     return device.type == "cuda" and find_spec("triton") is not None and plan.visiting == 0
 
 
-def compile_blocks(transformer: JointDiTTransformer2DModel) -> None:
-    """Compile every kind of block once, when it first runs (regional compilation). Each new picture size compiles again."""
-    transformer.compile_repeated_blocks(fullgraph=True)
+def compile_blocks(transformer: JointDiTTransformer2DModel, **options: Any) -> None:
+    """Compile every kind of block when it first runs (regional compilation), again for each task, and once more when a second picture size comes.
+
+    `options` go to torch.compile.
+    """
+    # Three tasks, the first, the middle and the last block of a kind, and sizes fixed or free make more graphs than torch allows by default.
+    torch._dynamo.config.recompile_limit = max(RECOMPILE_LIMIT, torch._dynamo.config.recompile_limit)
+    transformer.compile_repeated_blocks(fullgraph=True, **options)
 
 
 def is_compile_error(error: BaseException) -> bool:
@@ -55,8 +76,13 @@ def set_step_cache(transformer: JointDiTTransformer2DModel, threshold: float) ->
     """Skip the blocks of a step whose first block changed by less than `threshold` (relative); 0 switches it off. An approximation.
 
     First Block Cache, as diffusers has it. The threshold is one number over both branches, so a resting image can hide a moving disparity:
-    judge it by the disparity that it gives.
+    judge it by the disparity that it gives. Compiled blocks run as they are meanwhile: the cache decides on values, which a compiled graph cannot.
     """
+    for block in (*transformer.transformer_blocks, *transformer.single_transformer_blocks):
+        if threshold > 0 and block._compiled_call_impl is not None:
+            block.compiled_before, block._compiled_call_impl = block._compiled_call_impl, None
+        elif threshold == 0 and getattr(block, "compiled_before", None) is not None:
+            block._compiled_call_impl, block.compiled_before = block.compiled_before, None
     if transformer.is_cache_enabled:
         transformer.disable_cache()
     if threshold > 0:
@@ -71,7 +97,7 @@ def matrix_rate(device: torch.device, dtype: torch.dtype, side: int = 2048, seco
     while time.perf_counter() - began < seconds:
         start = time.perf_counter()
         a @ b
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
+        if device.type in ("cuda", "mps"):
+            getattr(torch, device.type).synchronize()
         best = min(best, time.perf_counter() - start)
     return 2 * side**3 / best

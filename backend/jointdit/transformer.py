@@ -163,7 +163,9 @@ class JointFluxSingleTransformerBlock(FluxSingleTransformerBlock):
 
         qkv, mlp = self._project(x).split([3 * self.dim, self.mlp_hidden_dim], dim=-1)
         attended = self.attn(hidden_states=qkv, image_rotary_emb=image_rotary_emb, projected=True, **(joint_attention_kwargs or {}))
-        stream = stream + gate[:, None] * self.proj_out(torch.cat([attended, self.act_mlp(mlp)], dim=2))
+        joined = torch.cat([attended, self.act_mlp(mlp)], dim=2)
+        del x, qkv, mlp, attended  # half of what this block holds, and no longer needed when the last product takes as much again
+        stream = stream + gate[:, None] * self.proj_out(joined)
         return stream[:, :text_tokens], stream[:, text_tokens:]
 
     def _project(self, x: Tensor) -> Tensor:
@@ -207,7 +209,10 @@ class JointFluxSingleTransformerBlock(FluxSingleTransformerBlock):
         else:
             start, weight = (0, joint_weight[0]) if wanted == "rgb" else (d, joint_weight[1])
             attended = add_joint_to_one_branch(own, torch.cat(other.chunk(2), dim=-1), attn.to_joint, start, weight)
-        return hidden_states[samples] + gate[samples][:, None] * self.proj_out(torch.cat([attended, self.act_mlp(mlp)], dim=2))
+        del image, key_value, query, key, value, own, other, change  # as in `forward`
+        joined = torch.cat([attended, self.act_mlp(mlp)], dim=2)
+        del attended, mlp
+        return hidden_states[samples] + gate[samples][:, None] * self.proj_out(joined)
 
     def _rows(self, x: Tensor, start: int, stop: int) -> Tensor:
         """The part `start` to `stop` of what `_project` gives, without the LoRA."""

@@ -30,13 +30,14 @@ class Lora:
 
 @dataclass(frozen=True)
 class Wish:
-    """What decides how a model is loaded, besides its files: the size of pictures in pixels, the memory plan, LoRAs, compiling.
+    """What decides how a model is loaded, besides its files: the size of pictures in pixels and the steps they take, the memory plan, LoRAs, compiling.
 
     `smaller_than` rules out a plan, and all that need more memory, after it has run out of it.
     """
 
     width: int = 512
     height: int = 512
+    steps: int = 20
     plan: str = "auto"
     loras: tuple[Lora, ...] = ()
     compile: str = "auto"

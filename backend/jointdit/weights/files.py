@@ -7,8 +7,11 @@ The contents decide what a file is, never its name. Pickles are refused unread.
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import sys
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,17 +67,33 @@ class WeightsFile:
             return torch.empty(entry.shape, dtype=DENSE.get(entry.stored_as, torch.float32))
         try:
             # Copy-on-write, as torch wants memory that may be written: what is only read stays the system's to drop. One mapping for the whole file
-            # would be refused where the file is larger than the memory.
-            stored = np.memmap(self.path, dtype=np.uint8, mode="c", offset=entry.offset, shape=(entry.nbytes,))
+            # would be refused where the file is larger than the memory. Windows sets all of it aside as if it would be written, so there it is read-only.
+            mode = "r" if sys.platform == "win32" else "c"
+            stored = np.memmap(self.path, dtype=np.uint8, mode=mode, offset=entry.offset, shape=(entry.nbytes,))
+        except MemoryError as error:
+            raise CheckpointError(_no_memory(self.path)) from error
         except (OSError, ValueError) as error:
+            if getattr(error, "winerror", None) == 1455 or getattr(error, "errno", None) == errno.ENOMEM:
+                raise CheckpointError(_no_memory(self.path)) from error
             raise CheckpointError(f"The weights file {self.path} has changed since it was opened ({error}). Check that it is there and complete.") from error
         if entry.stored_as in QUANTISED:
             kind = QUANTISED[entry.stored_as]
             block, size = gguf.GGML_QUANT_SIZES[kind]
-            return GGUFParameter(torch.from_numpy(stored).reshape(*entry.shape[:-1], entry.shape[-1] // block * size), quant_type=kind)
+            return GGUFParameter(_tensor(stored).reshape(*entry.shape[:-1], entry.shape[-1] // block * size), quant_type=kind)
         dtype = DENSE[entry.stored_as]
         numbers = stored.copy() if entry.offset % dtype.itemsize else stored  # not every processor reads numbers across the boundaries of words
-        return torch.from_numpy(numbers).view(dtype).reshape(entry.shape)
+        return _tensor(numbers).view(dtype).reshape(entry.shape)
+
+
+def _tensor(stored: np.ndarray) -> torch.Tensor:
+    """Bytes as a tensor that shares their memory; torch need not warn that read-only weights must not be written."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(stored)
+
+
+def _no_memory(path: Path) -> str:
+    return f"There is not enough memory to look at the weights file {path}. Close other programs, or let the system have a larger page file."
 
 
 def open_file(path: Path) -> WeightsFile:
