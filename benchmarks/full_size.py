@@ -301,6 +301,7 @@ def plans(scale: Scale, device: torch.device, steps: int, compiled: bool) -> Non
         ("nf4", Plan("nf4", 0, 0, False, 0), False, False, 0.0),
         ("nf4, half of the blocks visiting", Plan("nf4", blocks // 2, 0, False, 0), False, False, 0.0),
     ]
+    variants.append(("exact, step cache 0.1 (approximation)", exact_plan, False, False, 0.1))
     if fp8_products(device):
         variants.append(("fp8, products in float8", Plan("fp8", 0, 0, False, 0), False, True, 0.0))
     if compiled:

@@ -131,6 +131,38 @@ def test_memory_is_not_taken_twice(tmp_path: Path) -> None:
     assert count > 3e8 and grown < 20e6, grown
 
 
+def test_the_pipeline_itself_finds_its_files(tmp_path: Path, exact: JointDiTPipeline) -> None:
+    write_parts(tmp_path, "f32")
+    pipeline = JointDiTPipeline.from_files(tmp_path)
+    assert pipeline.config.max_sequence_length == 512 and pipeline.transformer.config.axes_dims_rope == AXES
+    pipeline.register_to_config(max_sequence_length=8)
+    assert difference(pipeline_in_float32(pipeline), exact) < 1e-5
+    (tmp_path / "clip.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"Missing: .*CLIP"):
+        JointDiTPipeline.from_files(str(tmp_path))
+
+
+def test_a_model_is_laid_out_without_a_copy_of_it(tmp_path: Path) -> None:
+    """300 MB: read, fused and placed in the dtype of the files, they take a small part of that in memory of the process's own."""
+    joint = tiny_files.tiny_joint(num_attention_heads=32, num_layers=1, num_single_layers=6).to(torch.bfloat16)
+    size = 2 * sum(p.numel() for p in joint.parameters())
+    tiny_files.write(tiny_files.flux_tensors(joint), tmp_path / "flux.safetensors")
+    tiny_files.write(tiny_files.addon_tensors(joint), tmp_path / "addons.safetensors")
+    del joint
+    program = (
+        "import psutil, sys, torch; from types import SimpleNamespace; from pathlib import Path; from jointdit.memory import Plan;"
+        "from jointdit.placement import place; from jointdit.weights.source import open_source;"
+        "from jointdit.weights.transformer_files import load_transformer;"
+        "p = psutil.Process(); before = p.memory_full_info().uss; none = torch.nn.Identity();"
+        "model = load_transformer(*(open_source(Path(path)) for path in sys.argv[1:]));"
+        "pipe = SimpleNamespace(transformer=model, text_encoder=none, text_encoder_2=none, vae=none);"
+        "place(pipe, Plan('exact', 0, 0, False, 0), torch.device('cpu'), torch.bfloat16); print(p.memory_full_info().uss - before)"
+    )
+    files = tmp_path / "flux.safetensors", tmp_path / "addons.safetensors"
+    run = subprocess.run([sys.executable, "-c", program, *files], capture_output=True, text=True, check=True)
+    assert size > 280e6 and int(run.stdout) < 0.15 * size, (size, run.stdout)
+
+
 @pytest.mark.parametrize("left_out", NEEDED)
 def test_a_missing_piece_is_named_with_where_to_get_it(left_out: str, tmp_path: Path) -> None:
     write_parts(tmp_path)

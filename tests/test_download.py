@@ -22,7 +22,7 @@ from hub import Hub
 from huggingface_hub import close_session, constants
 from jointdit.errors import CancelledError, InputError
 from jointdit.models_cli import models_folder, models_group
-from jointdit.weights.catalogue import FLUX, OFFERS, PIECES, describe, find_offer, size_text
+from jointdit.weights.catalogue import FLUX, NEEDED, OFFERS, PIECES, describe, find_offer, size_text
 from jointdit.weights.download import DownloadError, DownloadProgress, PlannedFile, download, download_plan, plan_download
 
 ADDONS = "byungki-kwon/JointDiT"
@@ -365,7 +365,9 @@ def test_the_command_fetches_everything_where_nobody_is_asked(hub: Hub, tmp_path
     done = CliRunner().invoke(models_group, ["download", "--folder", str(tmp_path / "my models"), "--endpoint", hub.endpoint, "--yes"])
     assert done.exit_code == 0, done.output
     assert f'jointdit models add "{tmp_path / "my models"}"' in done.output
-    assert all((tmp_path / "my models" / name).is_file() for _, name in hub.files)
+    needed = [name for offer in OFFERS if offer.piece in NEEDED for name in offer.files if name not in offer.optional]
+    assert all((tmp_path / "my models" / name).is_file() for name in needed)
+    assert not (tmp_path / "my models" / "tokenizer").exists()  # tokenizers come with the program
 
 
 def test_the_command_ends_in_a_sentence(hub: Hub, tmp_path: Path) -> None:

@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 import tiny_files
 from click.testing import CliRunner, Result
+from hub import Hub
+from huggingface_hub import close_session, constants
 from jointdit.cli import main
 from jointdit.errors import CheckpointError, InputError
 from jointdit.models import Models, PiecesModel
+from jointdit.weights.catalogue import FLUX, NEEDED, OFFERS
 from jointdit.weights.library import Library
 from jointdit.weights.pieces import find_pieces
 from jointdit.wishes import Lora
@@ -91,6 +94,34 @@ def test_add_list_generate_remove(files: Path, tmp_path: Path, home: Path) -> No
     assert healthy.exit_code == 0 and "model flux: " in healthy.stdout and "in 20 steps will take about" in healthy.stdout
     assert jointdit("models", "remove", "flux").exit_code == 0
     assert "flux" not in jointdit("models", "list").stdout and (files / "unet" / "a.safetensors").is_file()
+
+
+def test_from_a_hub_to_a_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Download, add, generate: a tiny model on a hub of this machine, in the files that the real one has."""
+    parts, source = tiny_files.flux_parts(readable=True), tmp_path / "source"
+    tiny_files.write(parts["flux"], source / "flux1-dev.safetensors")
+    tiny_files.write(parts["addons"], source / "jointdit.safetensors")
+    (source / "jointdit.json").write_text('{"depth_transform": "inverse"}')
+    tiny_files.write(parts["autoencoder"], source / "ae.safetensors", "f32")
+    tiny_files.write(parts["clip"], source / "text_encoder" / "model.safetensors")
+    tiny_files.write_shards(parts["t5"], source / "text_encoder_2", count=2)
+    for folder in ("text_encoder", "text_encoder_2"):
+        (source / folder / "config.json").write_text("{}")
+    files = {(offer.repository, name): (source / name).read_bytes() for offer in OFFERS if offer.piece in NEEDED for name in offer.files}
+    for variable in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_IMPLICIT_TOKEN", False)
+    monkeypatch.setenv("HF_TOKEN", "hf_good")
+    close_session()
+    with Hub(files, gated={FLUX}, tokens={"hf_good"}, accepted={"hf_good"}) as hub:
+        fetched = jointdit("models", "download", "--endpoint", hub.endpoint, "--yes")
+    close_session()
+    assert fetched.exit_code == 0, fetched.output
+    added = jointdit("models", "add", fetched.stdout.splitlines()[-2])
+    assert "The model flux is complete" in added.stdout, added.output
+    made = jointdit("generate", "a red house", "--model", "flux", "--size", 64, "--steps", 1, "--output", tmp_path / "out")
+    assert made.exit_code == 0, made.output
+    assert Models().find("flux").load().config.depth_transform == "inverse"
 
 
 def test_a_model_is_completed_piece_by_piece(files: Path) -> None:

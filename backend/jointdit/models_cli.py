@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from .errors import JointDiTError
 from .models import Models
-from .weights.catalogue import PIECES, describe, size_text
+from .weights.catalogue import NEEDED, PIECES, describe, size_text
 from .weights.library import Library, home_folder, how_to_complete
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def remove_command(name: str) -> None:
 
 
 @models_group.command("download")
-@click.option("--piece", "pieces", type=click.Choice(PIECES), multiple=True, help="What to fetch; may be given several times. Default: everything.")
+@click.option("--piece", "pieces", type=click.Choice(PIECES), multiple=True, help="What to fetch; may be given several times. Default: all that a model needs.")
 @click.option("--folder", type=click.Path(file_okay=False, path_type=Path), help="Where to; default: JOINTDIT_HOME/models, or the user's data folder.")
 @click.option("--endpoint", metavar="URL", help="Another hub; default: HF_ENDPOINT, or the public one.")
 @click.option("--yes", is_flag=True, help="Do not ask before fetching.")
@@ -88,7 +88,7 @@ def download_command(pieces: tuple[str, ...], folder: Path | None, endpoint: str
     """Fetch FLUX.1-dev and JointDiT's add-ons from their hub, after asking. A download that was stopped goes on where it ended."""
     folder = folder or models_folder()
     try:
-        _download(pieces or PIECES, folder, endpoint, yes)
+        _download(pieces or NEEDED, folder, endpoint, yes)
     except JointDiTError as error:
         raise click.ClickException(str(error)) from error
     click.echo(folder)

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -85,6 +86,19 @@ class JointDiTPipeline(DiffusionPipeline):
         self._encoded: OrderedDict[tuple[str, int], tuple[Tensor, Tensor]] = OrderedDict()
         # FLUX's autoencoder halves the sides between its blocks; ours states its reduction.
         self.vae_scale_factor = vae.config.get("reduction") or 2 ** (len(vae.config.block_out_channels) - 1)
+
+    @classmethod
+    def from_files(cls, *paths: Path | str) -> JointDiTPipeline:
+        """A pipeline from the pieces of a FLUX.1-dev with JointDiT in files and folders, found by what is in them: see docs/models.md.
+
+        The weights stay on the mapped files; `place` brings them to a device. Raises `CheckpointError` that names what is missing and where it is to be had.
+        """
+        from .assembly import assemble
+        from .weights.library import USED
+        from .weights.pieces import find_pieces
+
+        found = find_pieces(Path(path) for path in paths)
+        return assemble({piece.kind.piece: piece for piece in map(found.best, USED) if piece is not None})
 
     @property
     def size_multiple(self) -> int:
