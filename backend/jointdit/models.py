@@ -225,7 +225,8 @@ class Models:
         wish = wish or Wish()
         wish = replace(wish, compile="off") if self.compiler_failed else wish
         if self._loaded is None or not self._loaded.serves(model.key, wish):
-            self.unload()
+            if self.plan is not None:
+                self.unload()
             loaded = _open(model, wish)
             self.plan = loaded.plan
             _lay_out(loaded)
