@@ -32,7 +32,7 @@ def assemble(pieces: Mapping[str, Piece], axes_dims_rope: tuple[int, int, int] |
     """
     missing = [name for name in NEEDED if name not in pieces]
     if missing:
-        raise CheckpointError(f"The model is not complete. Missing: {' '.join(describe(name) for name in missing)}")
+        raise CheckpointError(f"The model is not complete. Missing: {'; '.join(describe(name) for name in missing)}.")
     options = read_addon_options(pieces["addons"].path)
     transformer = load_transformer(pieces["flux"].open(), pieces["addons"].open(), axes_dims_rope)
     clip = load_clip(pieces["clip"].open(), None)

@@ -83,7 +83,7 @@ def examine_files(paths: Sequence[Path]) -> Iterator[Finding]:
     found = find_pieces(paths)
     yield from report_on(found)
     for name in found.missing():
-        yield Finding(name, False, f"missing. {describe(name)}")
+        yield Finding(name, False, f"missing. {describe(name)}.")
 
 
 def report_on(found: Found) -> Iterator[Finding]:

@@ -120,4 +120,4 @@ class Library:
 
 def how_to_complete(missing: Iterable[str]) -> list[str]:
     """One sentence for each missing piece: what it is, where it is to be had, how large, under which licence."""
-    return [describe(piece) for piece in missing]
+    return [f"{describe(piece)}." for piece in missing]
