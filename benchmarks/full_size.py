@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, FluxTransformer2DModel
@@ -46,11 +47,16 @@ class Scale:
     """A size of the model: the transformer's arguments, text tokens, the autoencoder's widths, and the pictures (width, height) that are made."""
 
     name: str
-    transformer: dict[str, object]
+    transformer: dict[str, Any]
     text_tokens: int
     autoencoder: tuple[int, ...]
     pictures: tuple[tuple[int, int], ...]
     dtype: torch.dtype
+
+    @property
+    def blocks(self) -> int:
+        """Number of blocks of both kinds."""
+        return self.transformer.get("num_layers", 19) + self.transformer.get("num_single_layers", 38)
 
 
 FULL = Scale("full size", {}, 512, (128, 256, 512, 512), ((512, 512), (1024, 1024), (2048, 512)), torch.bfloat16)
@@ -288,7 +294,7 @@ def share(amount: int, steps: int, run: Run, rate: float) -> str:
 def plans(scale: Scale, device: torch.device, steps: int, compiled: bool) -> None:
     """Every plan and option at one size: seconds, peak with decoding, error against the exact run."""
     width, height = scale.pictures[1]
-    blocks = {"full size": 57}.get(scale.name, 6)
+    blocks = scale.blocks
     exact_plan = Plan("exact", 0, 0, False, 0)
     exact = sample(placed(scale, device, exact_plan), scale, width, height, steps, decode=True)
     free(device)
