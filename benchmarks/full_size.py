@@ -27,7 +27,7 @@ from diffusers.utils import logging
 from jointdit.assembly import SCHEDULE
 from jointdit.cost import decode_bytes, operations, prepared_bytes, sizes_of, work_bytes
 from jointdit.errors import InputError
-from jointdit.latents import image_position_ids
+from jointdit.latents import image_position_ids, scheduler_shift
 from jointdit.machine import best_device, this_machine
 from jointdit.memory import GIB, MARGIN, Machine, Plan, Work, choose
 from jointdit.models import EMBEDDED, Model
@@ -159,20 +159,12 @@ def plain(model: JointDiTTransformer2DModel, scale: Scale, pipeline: JointDiTPip
     """A plain two-branch program: everything computed in every step."""
     tokens, pooled = (x.to(device).repeat(2, *[1] * (x.ndim - 1)) for x in text(scale, pipeline))
     ids, text_ids = image_position_ids(height // 16, width // 16, device), torch.zeros(scale.text_tokens, 3, device=device)
-    sigmas = schedule(pipeline, width, height, steps)
 
-    def work() -> Tensor:
-        x = noise(width, height).to(device)
-        for sigma, following in pairwise(sigmas):
-            level, guidance = torch.full((2,), sigma, device=device), torch.full((2,), 3.5, device=device)
-            change = model(x.to(scale.dtype), tokens, pooled, level, ids, text_ids, guidance, return_dict=False)[0]
-            x = x + (following - sigma) * change.float()
-        return x
+    def change(x: Tensor, sigma: float) -> Tensor:
+        level, guidance = torch.full((2,), sigma, device=device), torch.full((2,), 3.5, device=device)
+        return model(x.to(scale.dtype), tokens, pooled, level, ids, text_ids, guidance, return_dict=False)[0]
 
-    work()
-    with measured(device) as result:
-        latents = work()
-    return Run(*result(), latents.cpu())
+    return euler(change, noise(width, height).to(device), schedule(pipeline, width, height, steps))
 
 
 @torch.no_grad()
@@ -190,26 +182,31 @@ def stock_flux(scale: Scale, pipeline: JointDiTPipeline, width: int, height: int
         flux.compile_repeated_blocks(fullgraph=True)
     tokens, pooled = (x.to(device) for x in text(scale, pipeline))
     ids, text_ids = image_position_ids(height // 16, width // 16, device), torch.zeros(scale.text_tokens, 3, device=device)
-    sigmas = schedule(pipeline, width, height, steps)
+
+    def change(x: Tensor, sigma: float) -> Tensor:
+        level, guidance = torch.full((1,), sigma, device=device), torch.full((1,), 3.5, device=device)
+        return flux(x.to(scale.dtype), tokens, pooled, level, ids, text_ids, guidance, return_dict=False)[0]
+
+    return euler(change, noise(width, height)[:1].to(device), schedule(pipeline, width, height, steps))
+
+
+def euler(change: Callable[[Tensor, float], Tensor], start: Tensor, sigmas: list[float]) -> Run:
+    """The Euler sum over noise levels, once to warm up and once measured; `change` gives the velocity at a level."""
 
     def work() -> Tensor:
-        x = noise(width, height)[:1].to(device)
+        x = start
         for sigma, following in pairwise(sigmas):
-            level, guidance = torch.full((1,), sigma, device=device), torch.full((1,), 3.5, device=device)
-            change = flux(x.to(scale.dtype), tokens, pooled, level, ids, text_ids, guidance, return_dict=False)[0]
-            x = x + (following - sigma) * change.float()
+            x = x + (following - sigma) * change(x, sigma).float()
         return x
 
     work()
-    with measured(device) as result:
+    with measured(start.device) as result:
         latents = work()
     return Run(*result(), latents.cpu())
 
 
 def schedule(pipeline: JointDiTPipeline, width: int, height: int, steps: int) -> list[float]:
     """The noise levels of the pipeline's own schedule, 0 at the end."""
-    from jointdit.latents import scheduler_shift
-
     shift = scheduler_shift(width * height // 256, pipeline.scheduler.config)
     pipeline.scheduler.set_timesteps(sigmas=torch.linspace(1.0, 1 / steps, steps).tolist(), mu=shift)
     return pipeline.scheduler.sigmas.tolist()

@@ -17,6 +17,7 @@ from jointdit.jobs import Job, Progress, generate
 from jointdit.memory import GIB, Machine
 from jointdit.models import Models
 from jointdit.pipeline import JointDiTPipeline
+from jointdit.speed import set_step_cache
 from jointdit.wishes import Lora, Wish
 from test_jobs import silent
 from test_placement import wide_pipeline
@@ -231,6 +232,25 @@ def test_the_step_cache_of_a_job_does_not_stay(models: Models, tmp_path: Path) -
     assert models.pipeline(models.find("wide"), Wish(32, 32)).transformer.is_cache_enabled
     again = generate(job(tmp_path), models, silent)
     assert (again.frame / "disparity.exr").read_bytes() == (exact.frame / "disparity.exr").read_bytes()
+
+
+def test_a_cached_run_starts_anew_after_one_that_was_stopped() -> None:
+    pipeline = wide_pipeline()
+    set_step_cache(pipeline.transformer, 1.0)
+
+    def latents(prompt: str, stop: bool = False) -> torch.Tensor:
+        def after_step(*_: object) -> dict:
+            if stop:
+                raise KeyboardInterrupt
+            return {}
+
+        seeded = {"generator": torch.Generator().manual_seed(1), "output_type": "latent", "num_inference_steps": 2}
+        return pipeline(prompt, callback_on_step_end=after_step, **seeded).images
+
+    expected = latents("a house")
+    with pytest.raises(KeyboardInterrupt):
+        latents("the sea", stop=True)
+    assert torch.equal(latents("a house"), expected)
 
 
 def test_every_plan_has_a_meaning() -> None:

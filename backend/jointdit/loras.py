@@ -19,6 +19,7 @@ from .wishes import Lora
 if TYPE_CHECKING:
     from .pipeline import JointDiTPipeline
 
+
 def load_loras(pipeline: JointDiTPipeline, loras: tuple[Lora, ...]) -> tuple[str, ...]:
     """Load LoRAs into a pipeline that has none yet and is not placed yet; returns what the person should know. Raises `CheckpointError` with a sentence."""
     if not loras:

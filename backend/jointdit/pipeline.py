@@ -134,10 +134,6 @@ class JointDiTPipeline(DiffusionPipeline):
         device, dtype = self._execution_device, self.transformer.dtype
         return tokens.to(device, dtype), pooled.to(device, dtype)
 
-    def forget_prompts(self) -> None:
-        """Encode every prompt anew, as after a change of the text encoders."""
-        self._encoded.clear()
-
     def _at_work(self, what: str, *modules: torch.nn.Module, **options: bool) -> AbstractContextManager[None]:
         """While modules work; the placement, if there is one, brings them."""
         return nullcontext() if self.placement is None else getattr(self.placement, what)(*modules, **options)
@@ -197,12 +193,12 @@ class JointDiTPipeline(DiffusionPipeline):
 
     @torch.no_grad()
     def preview(self, latents: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-        """A small look at packed latents of both branches: as `decode`, but no side has much more than `PREVIEW_SIDE` pixels.
+        """A small look at packed latents of both branches: as `decode`, but no side has more than `PREVIEW_SIDE` pixels.
 
         The latents themselves are shrunk before they are decoded, which takes little time and memory however large the picture is.
         """
         padding = pad_to_multiple(height, width, self.size_multiple)
-        shrink = max(1, max(padding.height, padding.width) // PREVIEW_SIDE)
+        shrink = -(-max(padding.height, padding.width) // PREVIEW_SIDE)
         maps = unpack(latents, padding.height // self.size_multiple, padding.width // self.size_multiple)
         pictures = self.decode_image(torch.nn.functional.avg_pool2d(maps.float(), shrink, ceil_mode=True), roomy=False)
         images, disparities = (padding.crop(pictures) if shrink == 1 else pictures).chunk(2)
@@ -308,6 +304,8 @@ class JointDiTPipeline(DiffusionPipeline):
             model, tokens.to(device).repeat(2, 1, 1), pooled.to(device).repeat(2, 1), levels.to(device),
             image_position_ids(*grid, device), torch.zeros(tokens.shape[1], 3, device=device), guidances, WANTED[task],
         )  # fmt: skip
+        if model.is_cache_enabled:
+            model._reset_stateful_cache()  # a run that was stopped may have left steps of another picture
         with self.progress_bar(total=steps) as bar:
             for step, timestep in enumerate(self.scheduler.timesteps):
                 sigma = self.scheduler.sigmas[step]

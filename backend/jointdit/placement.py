@@ -115,7 +115,8 @@ class Placement:
 
     @contextmanager
     def encoding(self, *encoders: nn.Module) -> Iterator[None]:
-        """While prompts are encoded: text encoders work on the device, layer by layer where they have layers."""
+        """While prompts are encoded: text encoders work on the device, layer by layer where they have layers; parked blocks make room for them."""
+        self._make_room()
         with ExitStack() as stack:
             for encoder in () if self.plan.encoders_stay else encoders:
                 stack.enter_context(layer_by_layer(encoder, self.device, self.dtype))
@@ -124,14 +125,19 @@ class Placement:
     @contextmanager
     def seeing(self, autoencoder: nn.Module, roomy: bool = True) -> Iterator[None]:
         """While pictures are encoded or decoded: the autoencoder works on the device, and parked blocks make room if it shall be `roomy`."""
-        if roomy and self._visitors.park() and self.device.type == "cuda":
-            # What visitors leave behind belongs to their copies' stream; others find it only so. Nothing that is queued may still read it.
-            torch.cuda.current_stream(self.device).synchronize()
-            torch.cuda.empty_cache()
+        if roomy:
+            self._make_room()
         with ExitStack() as stack:
             if not self.plan.encoders_stay:
                 stack.enter_context(lent([autoencoder], self.device, torch.float32))
             yield
+
+    def _make_room(self) -> None:
+        """Park what travels; it comes back at its next turn."""
+        if self._visitors.park() and self.device.type == "cuda":
+            # What visitors leave behind belongs to their copies' stream; others find it only so. Nothing that is queued may still read it.
+            torch.cuda.current_stream(self.device).synchronize()
+            torch.cuda.empty_cache()
 
 
 def place(pipeline: JointDiTPipeline, plan: Plan, device: torch.device, dtype: torch.dtype, fp8_products: bool = False) -> Placement:
