@@ -15,11 +15,13 @@ import click
 from tqdm import tqdm
 
 from . import __version__
-from .errors import JointDiTError
+from .errors import InputError, JointDiTError
+from .evaluate_cli import evaluate_group
 from .jobs import Job, Progress, Result, generate
 from .memory import PLANS
 from .models import Models
 from .models_cli import models_group
+from .panorama.asked import KINDS, ROUTES
 from .wishes import BRANCHES, COMPILING, Lora
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -60,6 +62,21 @@ class LoraFile(click.ParamType):
             return Lora(Path(value), strength, branch)
         except JointDiTError as error:
             self.fail(str(error), param, context)
+
+
+class Part(click.ParamType):
+    """`DIRECTION=TEXT`."""
+
+    name = "DIRECTION=TEXT"
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> tuple[str, str]:
+        """Text -> (direction, text)."""
+        if isinstance(value, tuple):
+            return value
+        direction, equals, text = value.partition("=")
+        if not equals or not text.strip():
+            self.fail(f"{value!r} is no part of a prompt; write up=TEXT, or down, front, right, back, left.", param, context)
+        return direction.strip().lower(), text.strip()
 
 
 def job_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -147,7 +164,25 @@ def image_command(disparity: Path, prompt: str, **options: Any) -> None:
     run_job("depth_to_image", options, disparity=disparity, prompt=prompt)
 
 
+@main.command("panorama")
+@click.argument("prompt", default="")
+@click.option("--kind", type=click.Choice(KINDS), default="sphere", show_default=True, help="The whole sphere, or the paper's strip around the horizon.")
+@click.option("--part", "parts", type=Part(), multiple=True, help="What is seen up, down, front, right, back or left, instead of PROMPT.")
+@click.option("--front", type=FOLDER, help="A frame folder that becomes the view ahead; the rest is made around it.")
+@click.option("--photo", "image", type=click.Path(path_type=Path), help="An equirectangular photograph, twice as wide as high: find its depth.")
+@click.option("--views", type=int, help="Perspective views of a sphere: 6, 14, 18 (default) or 26.")
+@click.option("--route", type=click.Choice(ROUTES), default="views", show_default=True, help="latents: as one picture, for a LoRA that knows panoramas.")
+@job_options
+@sentences
+def panorama_command(prompt: str, image: Path | None, parts: tuple[tuple[str, str], ...], **options: Any) -> None:
+    """Make a panorama with its depth from PROMPT, around a frame, or of a photograph. --size is that of the whole; --fov has no use here."""
+    if image is not None and prompt:
+        raise InputError("A photograph is shown as it is: leave out the prompt, or --photo.")
+    run_job("panorama" if image is None else "panorama_depth", options, prompt=prompt, image=image, parts=dict(parts))
+
+
 main.add_command(models_group)
+main.add_command(evaluate_group)
 
 
 @main.command("worker")

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 JointDiT for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writing a frame folder (docs/frame.md): under a temporary name first, so that nobody ever reads half of one."""
+"""Frame folders (docs/frame.md): written under a temporary name first, so that nobody ever reads half of one; and read as a front view of a panorama."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ import re
 import shutil
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from .errors import OutputError
-from .pictures import write_exr
+from .errors import InputError, OutputError
+from .pictures import read_disparity, read_image, write_exr
 
 FORMAT, VERSION = "jointdit-frame", 1
 
@@ -72,3 +73,48 @@ def _rename_to_free(temporary: Path, wanted: Path) -> Path:
         else:
             return target
     raise OutputError(f"The folder {wanted.parent} holds too many results of the name {wanted.name}. Choose another output folder.")
+
+
+@dataclass(frozen=True)
+class Front:
+    """A perspective frame: an image and its disparity (H, W), and 1/z = scale * d + shift in 1/metres. The angle is horizontal, in degrees."""
+
+    image: Image.Image
+    disparity: np.ndarray
+    horizontal_angle: float
+    principal_point: tuple[float, float]
+    scale: float
+    shift: float
+
+    @property
+    def far(self) -> float:
+        """Distance of the farthest pixel in metres; infinite where that is the sky."""
+        farthest = self.scale * float(self.disparity.min()) + self.shift
+        return 1 / farthest if farthest > 0 else float("inf")
+
+
+def read_perspective(folder: Path) -> Front:
+    """Read a perspective frame folder. Raises `InputError` with a sentence where it cannot be the front view of a panorama."""
+    try:
+        about = json.loads((folder / "frame.json").read_text(encoding="utf-8"))
+        camera, mapping = about["camera"], about["mapping"]
+        if about["format"] != FORMAT or about["version"] > VERSION:
+            raise InputError(f"{folder} is a frame of a newer version ({about['version']}) or of another kind. Update this program.")
+        if camera["projection"] != "perspective" or about["distance"] != "planar":
+            raise InputError(f"{folder.name} is a {camera['projection']} frame; a front view must be an ordinary, perspective one.")
+        angle, point = float(camera["horizontal_angle"]), tuple(map(float, camera.get("principal_point") or (0.5, 0.5)))
+        if "near" in mapping:
+            near, far = float(mapping["near"]), float(mapping["far"])
+            scale, shift = 1 / near - 1 / far, 1 / far
+        else:
+            scale, shift = float(mapping["scale"]), float(mapping["shift"])
+    except OSError as error:
+        raise InputError(f"{folder} is no frame folder: its frame.json cannot be read ({error.strerror or error}). Choose another one.") from error
+    except (ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError) as error:
+        raise InputError(f"The frame.json in {folder} is damaged ({error}). Choose another frame, or make it again.") from error
+    image, disparity = read_image(folder / "image.png"), read_disparity(folder / "disparity.exr")
+    if image.size != disparity.shape[::-1] or min(image.size) < 16 or len(point) != 2 or not 1 <= angle < 175 or scale <= 0:
+        raise InputError(f"The frame in {folder} does not fit together: sizes, angle or mapping are wrong. Make it again.")
+    if not np.isfinite(disparity).all() or scale * float(disparity.min()) + shift < -1e-9:
+        raise InputError(f"The disparity in {folder} has holes, or places behind infinity. Fill the holes first.")
+    return Front(image, disparity, angle, point, scale, shift)

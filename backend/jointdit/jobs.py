@@ -8,14 +8,15 @@ import math
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import InputError, JointDiTError
 from .memory import PLANS
 from .models import AnyModel, Models
+from .panorama.asked import check_asked
 from .wishes import COMPILING, Lora, Wish
 
 if TYPE_CHECKING:
@@ -23,12 +24,14 @@ if TYPE_CHECKING:
     import torch
     from PIL import Image
 
+    from .frame import Front
+    from .panorama.make import Preview
     from .pipeline import JointDiTPipeline
 
-TASKS = ("joint", "image_to_depth", "depth_to_image")
+TASKS = ("joint", "image_to_depth", "depth_to_image", "panorama", "panorama_depth")
 LARGEST_SIDE = 8192
 MOST_STEPS = 1000
-_PATHS = ("output", "image", "disparity")
+_PATHS = ("output", "image", "disparity", "front")
 # How torch, CUDA's libraries and the system say that memory ran out.
 SHORTAGES = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
 
@@ -40,6 +43,9 @@ class Job:
     `width` and `height` of None come from the picture given, else from the model; `guidance` and `horizontal_angle` of None are the model's own.
     Angles are degrees, distances metres. `memory_plan` is one of `memory.PLANS` or "auto"; `compile` "auto", "on" or "off"; `step_cache` the relative change
     under which a step is taken from the one before (an approximation; 0 is off).
+
+    Of a panorama: `kind` "sphere" or "strip", the number of `views` of a sphere (None is the default), `parts` of the prompt for directions, the frame
+    folder of a `front` view that is there already, and the `route` by which a sphere is painted, "views" or "latents".
     """
 
     task: str
@@ -61,6 +67,11 @@ class Job:
     compile: str = "auto"
     step_cache: float = 0.0
     loras: tuple[Lora, ...] = ()
+    kind: str = "sphere"
+    views: int | None = None
+    parts: Mapping[str, str] = field(default_factory=dict)
+    front: Path | None = None
+    route: str = "views"
 
     def __post_init__(self) -> None:
         """Refuse what cannot be used, with a sentence (`InputError`)."""
@@ -72,7 +83,9 @@ class Job:
             raise InputError("Depth of an image was asked for, but no image was given. Choose an image.")
         if self.task == "depth_to_image" and self.disparity is None:
             raise InputError("An image for a disparity was asked for, but no disparity was given. Choose a disparity map.")
-        if self.task == "joint" and not self.prompt.strip():
+        if self.task == "panorama_depth" and self.image is None:
+            raise InputError("Depth of a photograph of the whole sphere was asked for, but none was given. Choose an image.")
+        if self.task in ("joint", "panorama") and not self.prompt.strip():
             raise InputError("The prompt is empty. Describe what you want to see.")
         for name in ("width", "height"):
             _within(name, getattr(self, name), 16, LARGEST_SIDE, "pixels")
@@ -83,12 +96,20 @@ class Job:
         _within("near distance", self.near, 1e-6, 1e9, "metres")
         _within("far distance", self.far, 1e-6, 1e9, "metres")
         _within("threshold of the step cache", self.step_cache, 0, 1)
+        if self.task == "panorama_depth" and (self.kind != "sphere" or self.route != "views" or self.parts or self.front):
+            raise InputError("The depth of a photograph is found by views of the sphere: kind, route, directions and a front view have no use there.")
+        check_asked(self.kind, self.route, self.views, self.parts, self.front)
         if self.compile not in COMPILING:
             raise InputError(f"Compiling can be {', '.join(COMPILING)}, not {self.compile!r}.")
         if self.memory_plan not in ("auto", *PLANS):
             raise InputError(f"There is no memory plan {self.memory_plan!r}; choose auto or one of {', '.join(PLANS)}.")
         if self.near >= self.far:
             raise InputError(f"The near distance ({self.near:g} m) must be smaller than the far distance ({self.far:g} m).")
+
+    @property
+    def panorama(self) -> bool:
+        """Whether the result surrounds the camera."""
+        return self.task in ("panorama", "panorama_depth")
 
     @classmethod
     def from_params(cls, params: dict[str, Any]) -> Job:
@@ -108,6 +129,10 @@ def _typed(name: str, kind: str, value: Any) -> Any:
     """Check the JSON type of one setting. `kind` is the annotation of the field."""
     if name == "loras":
         return _loras(value)
+    if name == "parts":
+        if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
+            raise InputError("The parts of a prompt must be an object that gives directions a text each.")
+        return dict(value)
     if name in _PATHS:
         if not isinstance(value, str) or not value or "\0" in value:
             raise InputError(f"The {name} of a job must be a path, not {value!r}.")
@@ -166,7 +191,7 @@ def generate(job: Job, models: Models, report: Callable[[Progress], None]) -> Re
     began = time.perf_counter()
     report(Progress("loading", 0, 1))
     known = _read_known(job)
-    size = working_size(job, known.size, model.index.get("native_size") or 1024)
+    size = model_size(job, known, model.index.get("native_size") or 1024)
     wish = Wish(*size, job.steps, job.memory_plan, job.loras, job.compile)
     remarks: tuple[str, ...] = ()
     while True:
@@ -219,10 +244,11 @@ def _is_shortage(error: BaseException) -> bool:
 
 @dataclass(frozen=True)
 class _Known:
-    """The picture that a task starts from: a PIL image and nothing, or nothing and a disparity (H, W) in [0, 1]."""
+    """The picture that a task starts from: a PIL image, or a disparity (H, W) in [0, 1], or a frame as a front view, or nothing of these."""
 
     image: Image.Image | None = None
     disparity: np.ndarray | None = None
+    front: Front | None = None
 
     @property
     def size(self) -> tuple[int, int] | None:
@@ -235,7 +261,11 @@ class _Known:
 def _read_known(job: Job) -> _Known:
     from .pictures import checked_disparity, read_disparity, read_image
 
-    if job.task == "image_to_depth":
+    if job.front is not None:
+        from .frame import read_perspective
+
+        return _Known(front=read_perspective(job.front))
+    if job.task in ("image_to_depth", "panorama_depth"):
         known, path = _Known(image=read_image(job.image)), job.image
     elif job.task == "depth_to_image":
         known, path = _Known(disparity=checked_disparity(read_disparity(job.disparity), job.disparity.name)), job.disparity
@@ -244,6 +274,15 @@ def _read_known(job: Job) -> _Known:
     if min(known.size) < 16:
         raise InputError(f"{path.name} has only {known.size[0]} x {known.size[1]} pixels; the smallest side is 16. Choose a larger picture.")
     return known
+
+
+def model_size(job: Job, known: _Known, native: int) -> tuple[int, int]:
+    """(width, height) of the largest picture that the model sees."""
+    if not job.panorama:
+        return working_size(job, known.size, native)
+    from .panorama import sizes
+
+    return sizes.model_size(job, sizes.job_size(job, known.size, native))
 
 
 def working_size(job: Job, known: tuple[int, int] | None, native: int) -> tuple[int, int]:
@@ -264,52 +303,88 @@ def working_size(job: Job, known: tuple[int, int] | None, native: int) -> tuple[
     return max(16, round(width * scale)), max(16, round(height * scale))
 
 
+@dataclass(frozen=True)
+class _Made:
+    """What the model made: an image, its disparity (H, W) in [0, 1], the size in pixels at which it worked, and what frame.json says of them alone."""
+
+    image: Image.Image
+    disparity: np.ndarray
+    worked: tuple[int, int]
+    about: dict[str, Any]
+
+
 def _run(
     job: Job, model: AnyModel, models: Models, pipeline: JointDiTPipeline, known: _Known,
     report: Callable[[Progress], None], previews: Path, times: tuple[float, float], remarks: tuple[str, ...],
 ) -> Result:  # fmt: skip
-    import torch
-
     from .frame import folder_name, write_frame
     from .speed import set_step_cache
 
     began, loaded = times
-    set_step_cache(pipeline.transformer, job.step_cache)
+    # The windows of a panorama take turns within a step: one's last step is not the other's.
+    set_step_cache(pipeline.transformer, 0.0 if job.panorama else job.step_cache)
     revision = model.revision()  # before the work: files may be moved meanwhile
-    width, height = working_size(job, known.size, pipeline.config.native_size)
     guidance = pipeline.config.default_guidance if job.guidance is None else job.guidance
 
-    def on_step(pipe: JointDiTPipeline, step: int, _timestep: torch.Tensor, tensors: dict[str, torch.Tensor]) -> None:
-        preview = None
+    def on_step(step: int, preview: Preview) -> None:
+        file = None
         if job.preview:
-            preview = previews / f"{step % 2}.png"  # two files in turn: the one just announced is not overwritten at once
-            _save_preview(*pipe.preview(tensors["denoised"], height, width), preview)
-        report(Progress("sampling", step + 1, job.steps, preview))
+            file = previews / f"{step % 2}.png"  # two files in turn: the one just announced is not overwritten at once
+            _save_preview(*preview(), file)
+        report(Progress("sampling", step + 1, job.steps, file))
         if step + 1 == job.steps:
             report(Progress("decoding", 0, 1))
 
     report(Progress("sampling", 0, job.steps))
-    result = pipeline(
-        prompt=job.prompt if job.prompt.strip() else None, image=known.image, disparity=known.disparity, task=job.task, height=height, width=width,
-        num_inference_steps=job.steps, guidance_scale=guidance, generator=torch.Generator("cpu").manual_seed(job.seed),
-        output_type="np", callback_on_step_end=on_step, callback_on_step_end_tensor_inputs=("denoised",),
-    )  # fmt: skip
+    if job.panorama:
+        made = _panorama(job, models, pipeline, known, lambda step: report(Progress("sampling", step, job.steps)), on_step)
+    else:
+        made = _single(job, pipeline, known, guidance, on_step)
     sampled = time.perf_counter()
     report(Progress("writing", 0, 1))
-    image, disparity = _finish(job, known, result.images[0], result.disparity[0])
-    warnings = [*remarks, *models.remarks, *_warnings(job, pipeline, known, (width, height), image.size)]
+    warnings = [*remarks, *models.remarks, *_warnings(job, pipeline, known, made.worked, made.image.size)]
     about = {
         "prompt": job.prompt, "task": job.task, "seed": job.seed, "steps": job.steps, "guidance": guidance, "model": job.model, "revision": revision,
-        "programs": models.programs(), "camera": {"projection": "perspective", "horizontal_angle": job.horizontal_angle or pipeline.config.horizontal_angle},
-        "memory_plan": models.plan.name, "distance": "planar", "mapping": {"near": job.near, "far": job.far}, "working_size": [width, height],
+        "programs": models.programs(), "memory_plan": models.plan.name, **made.about, "working_size": list(made.worked),
         "timings": {"load": round(loaded - began, 3), "sample": round(sampled - loaded, 3), "total": round(time.perf_counter() - began, 3)},
         "warnings": warnings,
-        **({"step_cache": job.step_cache} if job.step_cache else {}),
+        **({"step_cache": job.step_cache} if job.step_cache and not job.panorama else {}),
         **({"loras": [{"path": str(lora.path), "strength": lora.strength, "branch": lora.branch} for lora in job.loras]} if job.loras else {}),
     }  # fmt: skip
     # The last report came before: a cancel that comes now is too late, and may not lose a result that is on disk.
-    frame = write_frame(job.output, folder_name(job.prompt, job.seed), image, disparity, about)
+    frame = write_frame(job.output, folder_name(job.prompt, job.seed), made.image, made.disparity, about)
     return Result(frame.resolve(), tuple(warnings))
+
+
+def _single(job: Job, pipeline: JointDiTPipeline, known: _Known, guidance: float, on_step: Callable[[int, Preview], None]) -> _Made:
+    """One perspective picture."""
+    import torch
+
+    width, height = working_size(job, known.size, pipeline.config.native_size)
+
+    def stepped(pipe: JointDiTPipeline, step: int, _timestep: torch.Tensor, tensors: dict[str, torch.Tensor]) -> None:
+        on_step(step, lambda: pipe.preview(tensors["denoised"], height, width))
+
+    result = pipeline(
+        prompt=job.prompt if job.prompt.strip() else None, image=known.image, disparity=known.disparity, task=job.task, height=height, width=width,
+        num_inference_steps=job.steps, guidance_scale=guidance, generator=torch.Generator("cpu").manual_seed(job.seed),
+        output_type="np", callback_on_step_end=stepped, callback_on_step_end_tensor_inputs=("denoised",),
+    )  # fmt: skip
+    image, disparity = _finish(job, known, result.images[0], result.disparity[0])
+    camera = {"projection": "perspective", "horizontal_angle": job.horizontal_angle or pipeline.config.horizontal_angle}
+    return _Made(image, disparity, (width, height), {"camera": camera, "distance": "planar", "mapping": {"near": job.near, "far": job.far}})
+
+
+def _panorama(
+    job: Job, models: Models, pipeline: JointDiTPipeline, known: _Known, on_batch: Callable[[int], None], on_step: Callable[[int, Preview], None]
+) -> _Made:
+    """A strip or a sphere."""
+    from .panorama import run, sizes
+
+    size = sizes.job_size(job, known.size, pipeline.config.native_size)
+    batch = models.pairs_at_once(*sizes.window_size(job, size), job.steps)
+    made = run.make(job, pipeline, known.front or known.image, size, batch, on_batch, on_step)
+    return _Made(made.image, made.disparity, size, made.about)
 
 
 def _finish(job: Job, known: _Known, image: np.ndarray, disparity: np.ndarray) -> tuple[Image.Image, np.ndarray]:
@@ -359,6 +434,8 @@ def _warnings(job: Job, pipeline: JointDiTPipeline, known: _Known, worked: tuple
         warnings.append(f"The prompt is longer than the model reads ({pipeline.config.max_sequence_length} word pieces); its end was ignored.")
     if known.size is not None and worked != size:
         warnings.append(f"The picture was worked on at {worked[0]} x {worked[1]} pixels and the result enlarged to {size[0]} x {size[1]}.")
-    if worked[0] * worked[1] > 2.5 * native**2:
+    if job.panorama and job.step_cache:
+        warnings.append("The step cache was not used: the parts of a panorama take turns within a step.")
+    if not job.panorama and worked[0] * worked[1] > 2.5 * native**2:
         warnings.append(f"The model was trained at {native} x {native} pixels; far larger pictures lose their coherence.")
     return warnings

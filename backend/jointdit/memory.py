@@ -132,6 +132,17 @@ def choose(sizes: Sizes, machine: Machine, work: Work, wanted: str = "auto", bit
     )
 
 
+def pairs_at_once(plan: Plan, sizes: Sizes, machine: Machine, work: Work, bits_stored: float = 16.0, most: int = 16) -> int:
+    """How many pictures of a size may be denoised together under a plan: as many as fit beside the weights, 1 at least and `most` at most."""
+    if plan.name == "cpu":
+        spare = machine.memory_free - plan.peak
+        each = work_bytes(sizes, work.tokens, bytes_each=4)
+    else:
+        spare = machine.free - MARGIN - _denoising(plan.name, sizes, work, bits_stored, plan.visiting)
+        each = work_bytes(sizes, work.tokens) + prepared_bytes(sizes, 1)
+    return max(1, min(most, 1 + math.floor(spare / each)))
+
+
 def _possible(name: str, machine: Machine, bits_stored: float) -> bool:
     return not _why_not(name, machine, bits_stored)
 

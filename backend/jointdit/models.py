@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import __version__
 from .errors import CheckpointError, InputError
-from .memory import Machine, Plan, Work, choose
+from .memory import Machine, Plan, Work, choose, pairs_at_once
 from .weights.library import Entry, Library
 from .wishes import Wish
 
@@ -236,6 +236,14 @@ class Models:
 
             set_strengths(self._loaded.pipeline, wish.loras)
         return self._loaded.pipeline
+
+    def pairs_at_once(self, width: int, height: int, steps: int) -> int:
+        """How many pictures of a size the pipeline in memory may denoise together; with classifier-free guidance each counts twice."""
+        loaded = self._loaded
+        if loaded is None:
+            return 1
+        pairs = pairs_at_once(loaded.plan, loaded.sizes, loaded.machine, Work(width, height, steps), loaded.bits_stored)
+        return pairs if loaded.pipeline.transformer.config.guidance_embeds else max(1, pairs // 2)
 
     @property
     def remarks(self) -> tuple[str, ...]:

@@ -27,10 +27,10 @@ from torch import Tensor
 from . import autoencoder as _autoencoder  # noqa: F401
 from . import transformer as _transformer  # noqa: F401
 from .errors import InputError
-from .latents import image_position_ids, pack, pad_to_multiple, scheduler_shift, unpack
+from .latents import pack, pad_to_multiple, scheduler_shift, unpack
 from .memory import PREVIEW_SIDE, Plan
 from .placement import Placement, place
-from .prepared import WANTED, Prepared, prepare, velocity
+from .sampler import Sampler
 
 TASKS = ("joint", "image_to_depth", "depth_to_image")
 SMALLEST_SIDE = 16
@@ -49,7 +49,8 @@ class JointDiTPipeline(DiffusionPipeline):
     """JointDiT (ICCV 2025) with the conventions of diffusers' pipelines.
 
     `depth_transform`: "none" or "inverse" (the model stores 1 - disparity). `default_guidance`, `native_size` (pixels of the longer side that the model was
-    trained at), `horizontal_angle` (degrees of view that its pictures commonly have) and `title`, `licence`, `note` describe the model to a person.
+    trained at), `horizontal_angle` (degrees of view that its pictures commonly have), `largest_pitch` (degrees up or down that it can look) and `title`,
+    `licence`, `note` describe the model to a person.
     """
 
     model_cpu_offload_seq = "text_encoder->text_encoder_2->transformer->vae"
@@ -72,6 +73,7 @@ class JointDiTPipeline(DiffusionPipeline):
         title: str = "FLUX.1-dev + JointDiT",
         licence: str = "FLUX.1-dev Non-Commercial License",
         note: str = "",
+        largest_pitch: float = 90.0,
     ) -> None:
         super().__init__()
         self.register_modules(
@@ -81,6 +83,7 @@ class JointDiTPipeline(DiffusionPipeline):
         self.register_to_config(
             depth_transform=depth_transform, default_guidance=default_guidance, native_size=native_size,
             max_sequence_length=max_sequence_length, horizontal_angle=horizontal_angle, title=title, licence=licence, note=note,
+            largest_pitch=largest_pitch,
         )  # fmt: skip
         self.placement: Placement | None = None
         self._encoded: OrderedDict[tuple[str, int], tuple[Tensor, Tensor]] = OrderedDict()
@@ -174,9 +177,9 @@ class JointDiTPipeline(DiffusionPipeline):
 
     def decode_disparity(self, latents: Tensor, roomy: bool = True) -> Tensor:
         """Latents (N, C, h, w) -> float32 (N, H, W) in [0, 1]: the mean of the three decoded channels."""
-        return self._disparity_of(self.decode_image(latents, roomy))
+        return self.disparity_of(self.decode_image(latents, roomy))
 
-    def _disparity_of(self, pictures: Tensor) -> Tensor:
+    def disparity_of(self, pictures: Tensor) -> Tensor:
         """The decoded pictures (N, 3, H, W) of disparities -> (N, H, W)."""
         disparity = pictures.mean(dim=1)
         return 1 - disparity if self.config.depth_transform == "inverse" else disparity
@@ -189,7 +192,7 @@ class JointDiTPipeline(DiffusionPipeline):
         padding = pad_to_multiple(height, width, self.size_multiple)
         maps = unpack(latents, padding.height // self.size_multiple, padding.width // self.size_multiple)
         images, disparities = padding.crop(self.decode_image(maps)).chunk(2)
-        return images, self._disparity_of(disparities)
+        return images, self.disparity_of(disparities)
 
     @torch.no_grad()
     def preview(self, latents: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
@@ -202,7 +205,7 @@ class JointDiTPipeline(DiffusionPipeline):
         maps = unpack(latents, padding.height // self.size_multiple, padding.width // self.size_multiple)
         pictures = self.decode_image(torch.nn.functional.avg_pool2d(maps.float(), shrink, ceil_mode=True), roomy=False)
         images, disparities = (padding.crop(pictures) if shrink == 1 else pictures).chunk(2)
-        return images, self._disparity_of(disparities)
+        return images, self.disparity_of(disparities)
 
     @torch.no_grad()
     def __call__(
@@ -243,10 +246,7 @@ class JointDiTPipeline(DiffusionPipeline):
         if num_inference_steps < 1:
             raise InputError("The number of steps must be at least 1.")
 
-        guided = self.encode_prompt(prompts, max_sequence_length)
-        unguided = None
-        if not self.transformer.config.guidance_embeds and guidance > 1 and any(p.strip() != negative_prompt for p in prompts):
-            unguided = self.encode_prompt([negative_prompt] * len(prompts), max_sequence_length)
+        guided, unguided = self.guided_text(prompts, negative_prompt, guidance, max_sequence_length)
         condition = None
         if known is not None:
             picture = padding.apply(_resize(known, height, width)).repeat_interleave(len(prompts) // len(known), dim=0)
@@ -291,26 +291,12 @@ class JointDiTPipeline(DiffusionPipeline):
         In a conditional task the known branch is `condition` (N, L, C): its noise level is 0 and it is put back before and after each step.
         `after_step(step, timestep, {"latents", "denoised"})` returns the latents to go on with.
         """
-        device, model = latents.device, self.transformer
-        tokens, pooled = (torch.cat(pair) for pair in zip(text, unguided, strict=True)) if unguided else text
-        shift = scheduler_shift(grid[0] * grid[1], self.scheduler.config)
-        self.scheduler.set_timesteps(sigmas=np.linspace(1.0, 1 / steps, steps), mu=shift, device=device)
-        self.scheduler.set_begin_index(0)
-        # Both branches are at the schedule's noise level; a held branch is clean.
-        held = {"joint": (1.0, 1.0), "image_to_depth": (0.0, 1.0), "depth_to_image": (1.0, 0.0)}[task]
-        levels = self.scheduler.sigmas[:steps, None] * torch.tensor(held, device=self.scheduler.sigmas.device).repeat_interleave(len(tokens))
-        guidances = torch.full((2 * len(tokens),), guidance, device=device) if model.config.guidance_embeds else None
-        prepared = prepare(
-            model, tokens.to(device).repeat(2, 1, 1), pooled.to(device).repeat(2, 1), levels.to(device),
-            image_position_ids(*grid, device), torch.zeros(tokens.shape[1], 3, device=device), guidances, WANTED[task],
-        )  # fmt: skip
-        if model.is_cache_enabled:
-            model._reset_stateful_cache()  # a run that was stopped may have left steps of another picture
+        sampler = self.sampler(text, grid, steps, guidance, task, unguided)
         with self.progress_bar(total=steps) as bar:
             for step, timestep in enumerate(self.scheduler.timesteps):
                 sigma = self.scheduler.sigmas[step]
                 latents = _hold(latents, condition, task)
-                change = self._velocity(latents, prepared, step, guidance if unguided else None)
+                change = sampler.velocity(latents, step)
                 denoised = _hold(latents - sigma * change, condition, task)
                 latents = _hold(self.scheduler.step(change, timestep, latents, return_dict=False)[0], condition, task)
                 if after_step is not None:
@@ -318,21 +304,27 @@ class JointDiTPipeline(DiffusionPipeline):
                 bar.update()
         return latents
 
+    def sampler(
+        self, text: tuple[Tensor, Tensor], grid: tuple[int, int], steps: int, guidance: float, task: str = "joint",
+        unguided: tuple[Tensor, Tensor] | None = None,
+    ) -> Sampler:  # fmt: skip
+        """The model with prompts and the noise schedule of a grid of patches; arguments as in `denoise`."""
+        shift = scheduler_shift(grid[0] * grid[1], self.scheduler.config)
+        self.scheduler.set_timesteps(sigmas=np.linspace(1.0, 1 / steps, steps), mu=shift, device=self._execution_device)
+        self.scheduler.set_begin_index(0)
+        return Sampler(self.transformer, text, unguided, self.scheduler.sigmas, guidance, grid, task, self._visit)
+
+    def guided_text(
+        self, prompts: Sequence[str], negative_prompt: str, guidance: float, max_sequence_length: int | None = None
+    ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor] | None]:
+        """The encoded prompts, and what classifier-free guidance needs beside them where the model takes its guidance so."""
+        text = self.encode_prompt(prompts, max_sequence_length)
+        if self.transformer.config.guidance_embeds or guidance <= 1 or all(p.strip() == negative_prompt for p in prompts):
+            return text, None
+        return text, self.encode_prompt([negative_prompt] * len(prompts), max_sequence_length)
+
     def _visit(self, block: torch.nn.Module) -> AbstractContextManager[None]:
         return nullcontext() if self.placement is None else self.placement.visit(block)
-
-    def _velocity(self, latents: Tensor, prepared: Prepared, step: int, guidance: float | None) -> Tensor:
-        """Velocity (2N, L, C) in float32 of latents (2N, L, C) at one step; zero for a branch that is held.
-
-        `guidance` is the strength of classifier-free guidance; the prepared text then holds the guided samples before the unguided ones, in each branch.
-        """
-        branches = latents.chunk(2) if guidance is None else [branch.repeat(2, 1, 1) for branch in latents.chunk(2)]
-        made = velocity(self.transformer, torch.cat(branches).to(self.transformer.dtype), prepared, step, self._visit).float()
-        parts = made.chunk(2 if prepared.wanted == "both" else 1)
-        if guidance is not None:
-            parts = [free + guidance * (guided - free) for guided, free in (part.chunk(2) for part in parts)]
-        held = torch.zeros_like(parts[0])
-        return torch.cat({"both": parts, "rgb": [*parts, held], "depth": [held, *parts]}[prepared.wanted])
 
 
 def _resolve_task(task: str, image: Any, disparity: Any) -> str:

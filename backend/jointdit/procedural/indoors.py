@@ -46,19 +46,20 @@ def room(rng: Random, scene: Scene) -> None:
         rng.uniform(0.42, 0.5),
         0.75,
     )
-    banned = (walls,) + {"wooden": ("brown", "orange"), "grey": ("grey",), "white": ("white",), "dark": ("black",)}[floor]
     scene.about |= {"walls": walls, "floor": floor}
-    scene.about["objects"] = furnish(rng, scene, FURNITURE, banned, half, back)
+    scene.about["objects"] = furnish(rng, scene)
 
 
-def furnish(rng: Random, scene: Scene, shapes: dict[str, float], banned: tuple[str, ...], half: float, back: float) -> list[dict[str, Any]]:
-    """One or two things inside the walls."""
+def furnish(rng: Random, scene: Scene) -> list[dict[str, Any]]:
+    """One or two things inside the room's walls."""
+    half, back, _ = scene.environment["room"]
+    banned = (scene.about["walls"],) + {"wooden": ("brown", "orange"), "grey": ("grey",), "white": ("white",), "dark": ("black",)}[scene.about["floor"]]
     sides = rng.choices((("centre",), ("left",), ("right",), ("left", "right")), (3, 1, 1, 3))[0]
     used: set[str] = set()
     found: list[dict[str, Any]] = []
     for side in sides:
         shape = choose(
-            rng, {name: weight for name, weight in shapes.items() if not (name in ("table", "bed") and any(o["shape"] == name for o in found))}
+            rng, {name: weight for name, weight in FURNITURE.items() if not (name in ("table", "bed") and any(o["shape"] == name for o in found))}
         )
         height = rng.uniform(*HEIGHTS[shape]) if shape in ("table", "bed") else rng.uniform(0.7, 1.3)
         width = WIDTHS[shape] * height * 1.05
@@ -103,6 +104,11 @@ def studio(rng: Random, scene: Scene) -> None:
         rng.uniform(0.36, 0.44),
         0.7,
     )
-    banned = {"white": ("white",), "grey": ("grey",), "pink": ("pink",), "black": ("black",), "light blue": (), "beige": ()}[name]
     scene.about["backdrop"] = name
-    scene.about["objects"] = things(rng, scene, SOLIDS, banned, (3.2, back - 2.5), 0.95)
+    scene.about["objects"] = studio_things(rng, scene)
+
+
+def studio_things(rng: Random, scene: Scene) -> list[dict[str, Any]]:
+    """Solids before the studio's backdrop, none of its colour."""
+    banned = {"white": ("white",), "grey": ("grey",), "pink": ("pink",), "black": ("black",), "light blue": (), "beige": ()}[scene.about["backdrop"]]
+    return things(rng, scene, SOLIDS, banned, (3.2, scene.environment["room"][1] - 2.5), 0.95)

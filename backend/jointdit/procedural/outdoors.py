@@ -41,18 +41,25 @@ def landscape(rng: Random, scene: Scene) -> None:
     if ground == "water" and relief == "hills":
         relief = "none"
     scene.about |= {"ground": ground, "relief": relief, "trees": ""}
-    if relief == "hills":
-        hills(rng, scene, material)
     if relief == "mountains":
-        mountains(rng, scene, ground)
+        scene.about["mountains"] = rng.choice(MOUNTAINS_BY_GROUND[ground])
+    uplands(rng, scene, material)
     if bare and ground in ("grass", "snow", "dirt") and rng.random() < 0.35:
-        grove(rng, scene)
+        scene.about["trees"] = rng.choice(("fir", "round"))
+        grove(rng, scene, scene.about["trees"])
     light(rng, scene)
 
 
-def grove(rng: Random, scene: Scene) -> None:
+def uplands(rng: Random, scene: Scene, ground: Material) -> None:
+    """The hills or mountains that `about` tells of."""
+    if scene.about["relief"] == "hills":
+        hills(rng, scene, ground)
+    if scene.about["relief"] == "mountains":
+        mountains(rng, scene, scene.about["mountains"])
+
+
+def grove(rng: Random, scene: Scene, kind: str) -> None:
     """Five to eight plain trees of one kind at different distances, none hiding the whole view."""
-    kind = rng.choice(("fir", "round"))
     count = rng.randint(5, 8)
     for index in range(count):
         z, height = rng.uniform(11, 32), rng.uniform(4, 7.5)
@@ -67,7 +74,6 @@ def grove(rng: Random, scene: Scene) -> None:
         else:
             wide = height * rng.uniform(0.24, 0.32)
             scene.ellipsoid((x, height * 0.68, z), (wide, height * 0.32, wide), leaves)
-    scene.about["trees"] = kind
 
 
 def hills(rng: Random, scene: Scene, ground: Material) -> None:
@@ -84,9 +90,8 @@ def hills(rng: Random, scene: Scene, ground: Material) -> None:
         )
 
 
-def mountains(rng: Random, scene: Scene, ground: str) -> None:
+def mountains(rng: Random, scene: Scene, kind: str) -> None:
     """One to three ridges behind one another."""
-    kind = rng.choice(MOUNTAINS_BY_GROUND[ground])
     rock, second, line = MOUNTAIN_KINDS[kind]
     count = rng.choices((1, 2, 3), (0.35, 0.45, 0.2))[0]
     distance = rng.uniform(160, 300)
@@ -97,7 +102,6 @@ def mountains(rng: Random, scene: Scene, ground: str) -> None:
         surface = scene.surface(Material(vary(rng, rock), second), normal=(0, 0.5, -0.86))
         scene.curtains.append((distance, 0.45, -0.02 * height, height, height * rng.uniform(1.1, 1.7), rng.uniform(0, 32), snow, surface))
         distance *= rng.uniform(1.5, 2.0)
-    scene.about["mountains"] = kind
 
 
 def towards(azimuth: float, elevation: float) -> tuple[float, float, float]:

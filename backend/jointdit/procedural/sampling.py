@@ -4,6 +4,7 @@
 
 import math
 from random import Random
+from typing import Any
 
 from .indoors import room, studio
 from .outdoors import landscape
@@ -26,11 +27,14 @@ def outdoors(rng: Random, scene: Scene) -> None:
     scene.camera_height = rng.uniform(1.5, 3.0)
     scene.pitch = math.radians(rng.uniform(-7.0, 4.0))
     landscape(rng, scene)
-    scene.about["objects"] = []
-    if scene.kind == "objects":
-        ground = scene.about["ground"]
-        shapes = WATER_SHAPES if ground == "water" else OUTDOOR_SHAPES
-        scene.about["objects"] = things(rng, scene, shapes, GROUNDS[ground].too_alike, (3.0, 60.0 if not scene.hills else 26.0))
+    scene.about["objects"] = outdoor_things(rng, scene) if scene.kind == "objects" else []
+
+
+def outdoor_things(rng: Random, scene: Scene) -> list[dict[str, Any]]:
+    """What stands on the scene's ground."""
+    ground = scene.about["ground"]
+    shapes = WATER_SHAPES if ground == "water" else OUTDOOR_SHAPES
+    return things(rng, scene, shapes, GROUNDS[ground].too_alike, (3.0, 26.0 if scene.about["relief"] == "hills" else 60.0))
 
 
 def sample(seed: int) -> Scene:

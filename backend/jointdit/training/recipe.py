@@ -33,6 +33,7 @@ from .words import train_text
 STAGES = ("autoencoder", "text", "base", "joint")
 log = logging.getLogger(__name__)
 
+LARGEST_PITCH = 20.0  # degrees; the scenes are seen by level cameras
 SHEET_STEPS = 10  # a look while training must not cost much of it
 SHEET_PROMPTS = (
     "a red cube", "a blue ball on the left", "a house on a green meadow", "snowy mountains at sunset", "a yellow cone in the desert",
@@ -146,7 +147,7 @@ def assemble(recipe: Recipe, vae: PatchAutoencoder, text: TextSide, transformer:
         scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True, base_shift=0.5, max_shift=1.15, base_image_seq_len=64, max_image_seq_len=1024),
         vae=vae, text_encoder=text.clip, tokenizer=text.tokenizer, text_encoder_2=text.t5, tokenizer_2=text.tokenizer, transformer=transformer,
         default_guidance=recipe.guidance, native_size=recipe.size, max_sequence_length=recipe.text_length, horizontal_angle=HORIZONTAL_ANGLE,
-        title="Embedded model", licence="GPL-3.0-or-later",
+        largest_pitch=LARGEST_PITCH, title="Embedded model", licence="GPL-3.0-or-later",
         note="A small model that knows simple procedural scenes. It shows how everything works; FLUX.1-dev with the JointDiT add-ons gives real quality.",
     )  # fmt: skip
     pipeline.set_progress_bar_config(disable=True)

@@ -1,0 +1,183 @@
+# SPDX-FileCopyrightText: 2026 JointDiT for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How whole a panorama is: what shows at its seam, its poles and the borders of its views, against what is usual inside it.
+
+Each measure comes with its interior value: the same of places that are no seam. Their ratio should be 1; up to `TARGET` counts as whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+
+from ..panorama.make import Recipe, Sphere, Strip, depth_of_photograph, make_sphere, make_strip
+from ..panorama.merge import merge
+from ..panorama.solve import consistency, solve
+from ..panorama.sphere import layout
+from ..pipeline import JointDiTPipeline
+from ..procedural.panorama import radial_distance, render_panorama
+
+TARGET = 1.1
+FARTHEST = 100.0
+"""Times the nearest distance; what is farther counts as that far, as everything hardly differs from the sky there."""
+PROMPTS = (
+    "a red house and a tree on a green meadow under a blue sky",
+    "snowy mountains at sunset",
+    "a tower in the desert at night",
+    "a blue ball and a yellow cube on a grey floor",
+)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A value and its interior value, mean over panoramas; `target` is the most that their ratio may be."""
+
+    what: str
+    value: float
+    interior: float
+    target: float = TARGET
+
+    @property
+    def ratio(self) -> float:
+        """1 is as inside; nothing at all is whole, too."""
+        return self.value / self.interior if self.interior > 0 else 1.0 if self.value <= 0 else float("inf")
+
+
+@dataclass(frozen=True)
+class SolvedDepth:
+    """Of spheres whose views have exact disparities, each min-max normalised and with `noise` added: AbsRel and delta1 as shares."""
+
+    noise: float
+    relative_error: float
+    delta1: float
+    panoramas: int
+
+
+def seam_jump(field: np.ndarray, alike: int = 1) -> tuple[float, float]:
+    """Mean jump between the last and the first column of (C, H, W), and the median of those between others, `alike` columns apart.
+
+    Views and patches have borders of their own: what is compared are places where they lie alike.
+    """
+    jumps = np.abs(field - np.roll(field, 1, axis=-1)).mean(axis=(0, 1))
+    return float(jumps[0]), float(np.median(jumps[::alike][1:]))
+
+
+def pole_spread(field: np.ndarray) -> tuple[float, float]:
+    """Mean deviation within the two pole rows of (C, H, W), each of which is nearly one place, and the median jump between rows."""
+    rows = field[:, [0, -1]]
+    return float(np.abs(rows - rows.mean(axis=-1, keepdims=True)).mean()), float(np.median(np.abs(np.diff(field, axis=1)).mean(axis=(0, 2))))
+
+
+def turn_change(field: np.ndarray, turned: np.ndarray) -> tuple[float, float]:
+    """Mean change of (C, H, W) when all noise is turned by half a turn (and the result turned back), and the median jump between columns."""
+    back = np.roll(turned, field.shape[-1] // 2, axis=-1)
+    return float(np.abs(back - field).mean()), seam_jump(field)[1]
+
+
+def log_distance(inverse: np.ndarray) -> np.ndarray:
+    """(1, H, W) log of distance from 1/r (H, W), `FARTHEST` at most."""
+    return -np.log(np.maximum(inverse, inverse.max() / FARTHEST))[None]
+
+
+def measure_spheres(make: Callable[[float], Sphere], name: str, alike: int) -> list[Measure]:
+    """The measures of one sphere; `make` makes it with its noise turned by degrees."""
+    sphere, turned = make(0.0), make(180.0)
+    fields = {"picture": (sphere.image.numpy(), turned.image.numpy()), "depth": (log_distance(sphere.inverse), log_distance(turned.inverse))}
+    measures = []
+    for modality, (field, other) in fields.items():
+        measures.append(Measure(f"{name}: {modality}, jump across the seam", *seam_jump(field, alike)))
+        measures.append(Measure(f"{name}: {modality}, change under half a turn", *turn_change(field, other)))
+        measures.append(Measure(f"{name}: {modality}, spread at the poles", *pole_spread(field)))
+    inside, border = consistency(sphere.views, sphere.disparities, sphere.alignment)
+    return [*measures, Measure(f"{name}: depth, AbsRel between views at their borders", border, inside)]
+
+
+def measure_strips(make: Callable[[float], Strip], alike: int) -> list[Measure]:
+    """The measures of one strip; `make` makes it with its noise turned by degrees."""
+    strip, turned = make(0.0), make(180.0)
+    measures = []
+    for modality, field, other in (("picture", strip.image, turned.image), ("depth", strip.disparity[None], turned.disparity[None])):
+        measures.append(Measure(f"strip: {modality}, jump across the seam", *seam_jump(field.numpy(), alike)))
+        measures.append(Measure(f"strip: {modality}, change under half a turn", *turn_change(field.numpy(), other.numpy())))
+    return measures
+
+
+def averaged(runs: Sequence[Sequence[Measure]]) -> list[Measure]:
+    """The mean values of the same measures of several panoramas."""
+    return [
+        Measure(same[0].what, float(np.mean([m.value for m in same])), float(np.mean([m.interior for m in same])), same[0].target)
+        for same in zip(*runs, strict=True)
+    ]
+
+
+def measure_model(pipeline: JointDiTPipeline, seeds: int = 1, steps: int = 20, report: Callable[[str], None] = lambda what: None) -> list[Measure]:
+    """All measures of a model: spheres and strips of `PROMPTS`, and the depth of procedural photographs."""
+    side = min(pipeline.config.native_size, 512)
+    guidance = pipeline.config.default_guidance
+    spheres, strips, photographs = [], [], []
+    for seed in range(seeds):
+        for number, prompt in enumerate(PROMPTS):
+            report(prompt)
+            whole = Recipe(4 * side, 2 * side, prompt, steps=steps, guidance=guidance, seed=seed, batch=8)
+            spheres.append(measure_spheres(lambda turn, r=whole: make_sphere(pipeline, _turned(r, turn)), "sphere", side // 2))
+            belt = Recipe(4 * side, side, prompt, steps=steps, guidance=guidance, seed=seed, batch=8)
+            strips.append(measure_strips(lambda turn, r=belt: make_strip(pipeline, _turned(r, turn)), pipeline.size_multiple))
+            photograph = render_panorama(100 * seed + number, 2 * side).image
+
+            def depth(turn: float, r: Recipe = whole, photograph: torch.Tensor = photograph) -> Sphere:
+                shift = round(turn / 360 * photograph.shape[-1])
+                return depth_of_photograph(pipeline, photograph.roll(shift, -1), _turned(r, turn))
+
+            photographs.append([m for m in measure_spheres(depth, "photograph", side // 2) if "picture" not in m.what])
+    return [*averaged(spheres), *averaged(strips), *averaged(photographs)]
+
+
+def _turned(recipe: Recipe, turn: float) -> Recipe:
+    return Recipe(**{**vars(recipe), "turn": turn})
+
+
+def solved_depth(seeds: Sequence[int], noise: float = 0.01, side: int = 128, views: int = 18) -> SolvedDepth:
+    """How well solve and merge find distances from exact disparities, on procedural panoramas.
+
+    Distances are compared where there is no sky, up to one factor for the whole sphere (the median's), `FARTHEST` at most.
+    """
+    errors, right = [], []
+    generator = np.random.default_rng(0)
+    for seed in seeds:
+        everybody = layout(views)
+        disparities = [_exact_disparity(seed, view, side) for view in everybody]
+        noisy = [(one + noise * generator.standard_normal(one.shape)).clip(0, 1) for one in disparities]
+        inverse = merge(everybody, noisy, solve(everybody, noisy), 2 * side)
+        truth = render_panorama(seed, 2 * side).distance.double().numpy()
+        ground = np.isfinite(truth)
+        truth = np.minimum(truth, FARTHEST * truth[ground].min())
+        made = 1 / np.maximum(inverse, 1e-12)
+        made = np.minimum(made * np.median(truth[ground] / made[ground]), FARTHEST * truth[ground].min())
+        errors.append(float(np.mean(np.abs(made - truth)[ground] / truth[ground])))
+        right.append(float(np.mean(np.maximum(made / truth, truth / made)[ground] < 1.25)))
+    return SolvedDepth(noise, float(np.mean(errors)), float(np.mean(right)), len(seeds))
+
+
+def _exact_disparity(seed: int, view, side: int) -> np.ndarray:
+    """(side, side) min-max normalised 1/z of a view of a procedural panorama; a view of nothing but sky is 0."""
+    rays = view.rays(side, side, torch.zeros((), dtype=torch.float64))
+    lengths = rays.norm(dim=-1)
+    inverse = (lengths / radial_distance(seed, rays / lengths[..., None]).double()).numpy()
+    return (inverse - inverse.min()) / max(np.ptp(inverse), 1e-12)
+
+
+def as_table(measures: Sequence[Measure], solved: Sequence[SolvedDepth]) -> str:
+    """Both as tables in Markdown."""
+    lines = ["| measure | value | inside | ratio | at most |", "|---|---|---|---|---|"]
+    lines += [f"| {m.what} | {m.value:.4f} | {m.interior:.4f} | {m.ratio:.2f} | {m.target:g} |" for m in measures]
+    lines += ["", "| exact disparities with noise | AbsRel | delta1 | panoramas |", "|---|---|---|---|"]
+    lines += [f"| {s.noise:g} | {100 * s.relative_error:.2f} % | {100 * s.delta1:.1f} % | {s.panoramas} |" for s in solved]
+    return "\n".join(lines)
+
+
+def as_json(measures: Sequence[Measure], solved: Sequence[SolvedDepth]) -> dict[str, list[dict[str, float | str]]]:
+    """Both as plain data."""
+    return {"measures": [{**asdict(m), "ratio": m.ratio} for m in measures], "solved": [asdict(s) for s in solved]}
