@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-PARTS = ("scene_build.py", "generation.py")
+PARTS = ("scene_build.py", "generation.py", "panorama.py")
 
 
 def main() -> int:

@@ -48,6 +48,17 @@ def output(relief: bpy.types.Object) -> str:
     return str(get_input(modifier, "Output")) if modifier else "Mesh"
 
 
+def surrounds(relief: bpy.types.Object) -> bool:
+    """Whether it is a panorama: a picture that no lens makes."""
+    modifier = frame_modifier(relief)
+    return modifier is not None and get_input(modifier, "Projection") != "Perspective"
+
+
+def depth_inputs(relief: bpy.types.Object) -> tuple[str, ...]:
+    """The inputs that say how far away everything is. A full turn stays one: it has no field of view to choose."""
+    return DEPTH_INPUTS[:-1] if surrounds(relief) else DEPTH_INPUTS
+
+
 def materials(relief: bpy.types.Object) -> list[bpy.types.Material]:
     """The materials that the frame shows."""
     modifier = frame_modifier(relief)

@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .core.request import DIRECTIONS, KINDS, VIEWS
+
 if TYPE_CHECKING:
     from .scene.options import BuildOptions
 
@@ -45,17 +47,27 @@ def parse(argv: list[str]) -> argparse.Namespace:
     """Raises SystemExit, having said why, when the words make no sense."""
     parser = _parser()
     arguments = parser.parse_args(argv)
+    if arguments.template == "dome" and arguments.prompt is not None:
+        arguments.panorama = arguments.panorama or "sphere"
     _check(parser, arguments)
+    _check_panorama(parser, arguments)
     return arguments
 
 
+def is_panorama(arguments: argparse.Namespace) -> bool:
+    """Whether a panorama is to be made."""
+    return arguments.panorama is not None or arguments.panorama_photo is not None
+
+
 def build_options(arguments: argparse.Namespace) -> BuildOptions:
-    """The template, or the default, changed by every option that is given."""
+    """The template, or the default, changed by every option that is given. A panorama becomes a dome if nothing else is said."""
     # Not at the top: they need bpy, and wrong usage is told without it.
     from .scene.options import BuildOptions
     from .scene.templates import TEMPLATES
 
     start = TEMPLATES[arguments.template.upper()] if arguments.template else BuildOptions()
+    if is_panorama(arguments) and start.geometry == "mesh":
+        start = replace(start, geometry="dome")
     given: dict[str, Any] = {field: getattr(arguments, name) for name, field in BUILDING.items() if getattr(arguments, name) is not None}
     options = replace(start, **given)
     # A backdrop hangs on its camera, whatever the template says of the ground.
@@ -70,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     source.add_argument("--prompt", help="generate image and depth from this sentence")
     source.add_argument("--frame", type=Path, metavar="FOLDER", help="a frame folder")
     source.add_argument("--image", type=Path, help="a picture; needs --disparity or --depth")
+    source.add_argument("--panorama-photo", type=Path, metavar="FILE", help="find the depth of this photograph of 360 x 180 degrees")
     scene.add_argument("--depth", type=Path, metavar="FILE", help="distance in meters for every pixel of --image: EXR or NPY")
     scene.add_argument("--disparity", type=Path, metavar="FILE", help="closeness for every pixel of --image: EXR, 16-bit PNG or NPY")
     scene.add_argument("--out", type=Path, required=True, metavar="FILE.blend")
@@ -79,9 +92,10 @@ def _parser() -> argparse.ArgumentParser:
     scene.add_argument("--template", choices=TEMPLATES, help="start from the settings of a quick start; other options change them")
     _add_building(scene)
     _add_results(scene)
-    generation = scene.add_argument_group("with --prompt")
+    _add_panorama(scene)
+    generation = scene.add_argument_group("with --prompt or --panorama-photo")
     generation.add_argument("--seed", type=int, default=0)
-    generation.add_argument("--size", type=_size, metavar="N or WxH", help="pixels")
+    generation.add_argument("--size", type=_size, metavar="N or WxH", help="pixels; a sphere is twice as wide as high")
     generation.add_argument("--steps", type=_count)
     generation.add_argument("--guidance", type=float)
     generation.add_argument("--model")
@@ -96,7 +110,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_building(scene: argparse.ArgumentParser) -> None:
     depth = scene.add_argument_group("depth and surface")
-    depth.add_argument("--geometry", choices=("mesh", "points", "dome"), help="what is built (mesh)")
+    depth.add_argument("--geometry", choices=("mesh", "points", "dome"), help="what is built (mesh; of a panorama a dome)")
     depth.add_argument("--near", type=_positive, metavar="METRES", help="distance of the nearest pixel")
     depth.add_argument("--far", type=_positive, metavar="METRES", help="distance of the farthest pixel")
     depth.add_argument("--gamma", type=_positive, metavar="NUMBER", help="above 1 brings the middle distances farther away, below 1 nearer (1)")
@@ -135,6 +149,15 @@ def _add_results(scene: argparse.ArgumentParser) -> None:
     results.add_argument("--export", type=Path, action="append", default=[], metavar="FILE", help=export)
 
 
+def _add_panorama(scene: argparse.ArgumentParser) -> None:
+    panorama = scene.add_argument_group("panoramas, with --prompt")
+    panorama.add_argument("--panorama", choices=KINDS, help="make everything around, or a band along the horizon")
+    panorama.add_argument("--around", type=Path, metavar="FRAME", help="a frame folder that becomes the view ahead")
+    part = f"what is seen there instead of the prompt: {', '.join(DIRECTIONS)}; may be repeated"
+    panorama.add_argument("--part", type=_part, action="append", default=[], metavar="DIRECTION=TEXT", help=part)
+    panorama.add_argument("--views", type=int, choices=VIEWS, help="of how many views a sphere is made")
+
+
 def _check(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
     if (arguments.image is None) != (arguments.disparity is None and arguments.depth is None):
         parser.error("--image goes together with --disparity or --depth")
@@ -165,6 +188,19 @@ def _check(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> No
             parser.error(f"--export must end in {', '.join(EXPORTS)}")
 
 
+def _check_panorama(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    if arguments.panorama is not None and arguments.prompt is None:
+        parser.error("--panorama goes together with --prompt; for a photograph there is --panorama-photo")
+    if arguments.panorama != "sphere" and (arguments.around is not None or arguments.part):
+        parser.error("--around and --part belong to --panorama sphere")
+    if arguments.views is not None and arguments.panorama != "sphere" and arguments.panorama_photo is None:
+        parser.error("--views belongs to --panorama sphere and --panorama-photo")
+    if is_panorama(arguments) and arguments.fov is not None:
+        parser.error("--fov has no meaning for a panorama: it is a full turn")
+    if is_panorama(arguments) and (arguments.backdrop is not None or arguments.template == "backdrop"):
+        parser.error("a panorama is no backdrop: it surrounds the camera")
+
+
 def _positive(text: str) -> float:
     value = float(text)
     if not (math.isfinite(value) and value > 0.0):
@@ -191,6 +227,13 @@ def _count(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not a whole number above 0")
     return value
+
+
+def _part(text: str) -> tuple[str, str]:
+    direction, equals, words = text.partition("=")
+    if not equals or direction not in DIRECTIONS or not words.strip():
+        raise argparse.ArgumentTypeError(f"{text} is no part; give DIRECTION=TEXT, as up=clouds, with one of {', '.join(DIRECTIONS)}")
+    return direction, words
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 JointDiT for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The program without a window: a prompt, a frame folder or two pictures to a .blend file.
+"""The program without a window: a prompt, a frame folder or pictures to a .blend file.
 
 `python -m jointdit_blender scene …` (Blender as a Python module) · `blender --command jointdit scene …` (the installed extension) ·
 `blender -b --python headless.py -- scene …`
@@ -98,10 +98,18 @@ def make_scene(arguments: Namespace) -> str:
     sentences = [result.sentence]
     if arguments.bake is not None or exports:
         sentences += _bake(result.object, arguments.bake, exports)
-    # The outermost vertices lie in the middle of the outermost pixels: what is beyond them is empty.
-    inset = (0.0, 0.0) if options.backdrop is not None else (0.5 * options.step / frame.width, 0.5 * options.step / frame.height)
-    _write(out, render, inset)
+    _write(out, render, _inset(frame, options))
     return f"{'. '.join(sentences)}: {arguments.out}"
+
+
+def _inset(frame: Frame, options: BuildOptions) -> tuple[float, float]:
+    """The fractions of the width and the height that are empty on either side of what the frame's camera sees.
+
+    The outermost vertices lie in the middle of the outermost pixels. A backdrop, a dome and a full turn have no rim there.
+    """
+    if options.backdrop is not None or options.geometry == "dome":
+        return 0.0, 0.0
+    return 0.0 if frame.camera.wraps else 0.5 * options.step / frame.width, 0.5 * options.step / frame.height
 
 
 def _open(path: Path | None) -> None:
@@ -164,7 +172,7 @@ def _frame(arguments: Namespace, options: BuildOptions, output: Path) -> Frame:
 
 
 def _generated(arguments: Namespace, options: BuildOptions, output: Path) -> str:
-    """The frame folder that the backend makes from the prompt."""
+    """The frame folder that the backend makes from the prompt or the photograph."""
     from .core.request import Request
     from .core.worker import WorkerClient
     from .progress import ProgressLine
@@ -172,7 +180,13 @@ def _generated(arguments: Namespace, options: BuildOptions, output: Path) -> str
     width, height = arguments.size or (None, None)
     chosen = {"near": options.near, "far": options.far, "horizontal_angle": options.horizontal_angle, "model": arguments.model}
     request = Request(
-        prompt=arguments.prompt,
+        task="panorama_depth" if arguments.panorama_photo else "panorama" if arguments.panorama else "joint",
+        prompt=arguments.prompt or "",
+        image=arguments.panorama_photo,
+        kind=arguments.panorama or "sphere",
+        parts=dict(arguments.part),
+        front=arguments.around,
+        views=arguments.views,
         width=width,
         height=height,
         seed=arguments.seed,

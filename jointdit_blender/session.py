@@ -17,12 +17,14 @@ from typing import Any
 import bpy
 from bpy.app.handlers import persistent
 
-from . import preferences
+from . import active, preferences
 from .core.frame import FrameError, read_frame
 from .core.jobs import Job
+from .core.request import Request
 from .core.rpc import readable
 from .core.worker import State, Worker
 from .scene.builder import BuildError, BuildOptions, build_frame
+from .scene.extending import extend
 
 INTERVAL = 0.1
 """Seconds between two looks at the worker; each takes a few milliseconds at most."""
@@ -30,14 +32,24 @@ KEPT = 20
 """Closed runs that stay in the list."""
 
 
+@dataclass(frozen=True)
+class Extension:
+    """What is asked for around a frame of the scene, how it is built, and the name of the frame's object, whose place it takes."""
+
+    request: Request
+    options: BuildOptions
+    extended: str
+
+
 @dataclass(eq=False)
 class Run:
-    """A job and what is to become of its result."""
+    """A job and what is to become of its result. `extended` is the name of the object whose place it takes, if it does."""
 
     job: Job
     title: str
     scene: str
     options: BuildOptions
+    extended: str = ""
     warnings: list[str] = field(default_factory=list)
     object_name: str = ""
     message: str = ""
@@ -74,16 +86,17 @@ class Session:
         """Whether anything is still to come."""
         return any(not run.closed for run in self.runs)
 
-    def start(self, context: bpy.types.Context) -> Run:
-        """Queue what the scene's settings ask for. Raises `RequestError` or OSError."""
+    def start(self, context: bpy.types.Context, extension: Extension | None = None) -> Run:
+        """Queue what the scene's settings ask for, or an extension of a frame. Raises `RequestError` or OSError."""
         settings = context.scene.jointdit
-        job = settings.request(preferences.model(context)).to_job(preferences.output_folder(context))
+        request = extension.request if extension else settings.request(preferences.model(context))
+        job = request.to_job(preferences.output_folder(context))
         interpreter = preferences.interpreter(context)
         if not self.busy and self.worker.interpreter != interpreter:
             self.worker.stop()
             self.worker.interpreter = interpreter
-        title = " ".join(settings.prompt.split()) or Path(job.get("image") or job.get("disparity") or "").name
-        run = Run(self.worker.submit(job), readable(title[:200]), context.scene.name, settings.build_options())
+        options = extension.options if extension else settings.build_options()
+        run = Run(self.worker.submit(job), request.title, context.scene.name, options, extension.extended if extension else "")
         self.runs.append(run)
         for old in [other for other in self.runs if other.closed][:-KEPT]:
             self.runs.remove(old)
@@ -176,8 +189,8 @@ def _obstacle(scene_name: str) -> str:
     for window in bpy.context.window_manager.windows:
         if any(operator.bl_idname.startswith("TRANSFORM_OT_") for operator in window.modal_operators):
             return "The result is placed when you have finished moving"
-        active = window.view_layer.objects.active
-        if window.scene.name == scene_name and active is not None and active.mode != "OBJECT":
+        item = window.view_layer.objects.active
+        if window.scene.name == scene_name and item is not None and item.mode != "OBJECT":
             # Adding an object now would not be an undo step of its own.
             return "The result is placed when you are back in Object Mode"
     return ""
@@ -194,8 +207,14 @@ def _build(run: Run) -> None:
     window = next((window for window in bpy.context.window_manager.windows if window.scene == scene), None)
     with _inside(scene, window):
         first = not any("frame" in item and item.type == "MESH" for item in scene.objects)
+        extended = bpy.data.objects.get(run.extended) if run.extended else None
         try:
-            result = build_frame(bpy.context, read_frame(folder), run.options)
+            frame = read_frame(folder)
+            if extended is not None and active.frame_modifier(extended):
+                result = extend(bpy.context, extended, frame, run.options)
+                run.warnings.append(f"It stands in the place of “{run.extended}”, which is hidden.")
+            else:
+                result = build_frame(bpy.context, frame, run.options)
         except (BuildError, FrameError, OSError) as error:
             run.message = str(error)
             return

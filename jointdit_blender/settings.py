@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import bpy
 from bpy.props import BoolProperty, CollectionProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
 
 from .building import BuildSettings, rounded
-from .core.request import Request
+from .core.request import DIRECTIONS, Request
 from .scene.options import BuildOptions
 
 if TYPE_CHECKING:
@@ -23,6 +23,15 @@ TASKS = (
     ("IMAGE", "Image", "Find the depth of a picture"),
     ("DEPTH", "Depth", "Make an image that follows a depth picture"),
 )
+EXTENTS = (
+    ("PICTURE", "Picture", "Make a picture as an ordinary camera sees it"),
+    ("SPHERE", "360° Sphere", "Make everything around the camera, the sky above and the ground below too"),
+    ("STRIP", "360° Strip", "Make a band all around along the horizon"),
+)
+PHOTOGRAPHS = (
+    ("PICTURE", "Picture", "The picture is as an ordinary camera sees it"),
+    ("SPHERE", "360° Photograph", "The picture shows everything around the camera and is twice as wide as high"),
+)
 QUALITIES = (
     ("DRAFT", "Draft", "8 steps: to find a seed and a prompt"),
     ("STANDARD", "Standard", "As many steps as the model takes by itself: good for most pictures"),
@@ -32,11 +41,13 @@ QUALITIES = (
 TEMPLATE_ITEMS = (
     ("BACKDROP", "Backdrop", "Generate and fit the picture to the scene's camera, to fill the view behind other objects"),
     ("ROOM", "Room", "Generate and stand the result on the ground in true size, with a floor for other objects"),
-    ("DOME", "Dome", "Generate and close the result all around the camera, to light and surround the scene"),
+    ("DOME", "Dome", "Generate everything around the camera, to light and surround the scene"),
     ("POINTS", "Points", "Generate a cloud of points"),
 )
 """What `scene.templates` stands for."""
 TASK_NAMES = {"TEXT": "joint", "IMAGE": "image_to_depth", "DEPTH": "depth_to_image"}
+PANORAMAS = {"joint": "panorama", "image_to_depth": "panorama_depth"}
+NO_BACKDROP = "A panorama surrounds the camera and is no backdrop: choose Own Camera under Placing"
 STEPS = {"DRAFT": 8, "STANDARD": None, "FINE": 40}
 SEED_MAX = 2**31 - 1
 RELATIVE = {"PATH_SUPPORTS_BLEND_RELATIVE"}
@@ -50,12 +61,29 @@ class JOINTDIT_PG_settings(BuildSettings, bpy.types.PropertyGroup):
     prompt: StringProperty(name="Prompt", description="Describe the picture that you want", options={"TEXTEDIT_UPDATE"})
     image: StringProperty(name="Image", description="The picture whose depth you want", subtype="FILE_PATH", options=RELATIVE)
     disparity: StringProperty(name="Depth Picture", description="The picture to follow, white where it is near", subtype="FILE_PATH", options=RELATIVE)
+    extent: EnumProperty(name="Extent", description="How much of the surroundings is made", items=EXTENTS)
+    photograph: EnumProperty(name="Extent", description="How much of the surroundings the picture shows", items=PHOTOGRAPHS)
+    up: StringProperty(name="Up", description="What is seen above; empty: the sky, or indoors the ceiling")
+    down: StringProperty(name="Down", description="What is seen below; empty: the ground, or indoors the floor")
+    front: StringProperty(name="Front", description="What is seen ahead; empty: what the prompt says")
+    right: StringProperty(name="Right", description="What is seen to the right; empty: what the prompt says")
+    back: StringProperty(name="Back", description="What is seen behind the camera; empty: what the prompt says")
+    left: StringProperty(name="Left", description="What is seen to the left; empty: what the prompt says")
     quality: EnumProperty(name="Quality", description="More steps take longer and give finer pictures", items=QUALITIES, default="STANDARD")
     steps: IntProperty(name="Steps", description="Number of sampling steps", default=20, min=1, max=1000, soft_max=60)
     seed: IntProperty(name="Seed", description="The same seed and settings give the same result", default=0, min=0, max=SEED_MAX)
     use_size: BoolProperty(name="Custom Size", description="Choose the size of the image; otherwise the picture given or the model decides")
     width: IntProperty(name="Width", description="Width of the image", default=512, min=16, max=4096, soft_max=2048, step=16, subtype="PIXEL")
-    height: IntProperty(name="Height", description="Height of the image", default=512, min=16, max=4096, soft_max=2048, step=16, subtype="PIXEL")
+    height: IntProperty(
+        name="Height",
+        description="Height of the image; a sphere is twice as wide",
+        default=512,
+        min=16,
+        max=4096,
+        soft_max=2048,
+        step=16,
+        subtype="PIXEL",
+    )
     use_guidance: BoolProperty(name="Custom Guidance", description="Choose how strictly the image follows the prompt; otherwise the model decides")
     guidance: FloatProperty(name="Guidance", description="How strictly the image follows the prompt", default=3.5, min=0.0, max=100.0, soft_max=10.0)
     near: FloatProperty(name="Near", description="Distance of the nearest pixel", default=2.0, min=0.001, soft_max=100.0, subtype="DISTANCE")
@@ -85,25 +113,45 @@ class JOINTDIT_PG_settings(BuildSettings, bpy.types.PropertyGroup):
             return nothing
         if not self.near < self.far:
             return "Near must be smaller than far"
+        if self.panorama and self.placing == "BACKDROP":
+            return NO_BACKDROP
         return ""
+
+    @property
+    def panorama(self) -> str:
+        """The kind of panorama that is to be made: sphere or strip; nothing for an ordinary picture."""
+        extent = {"TEXT": self.extent, "IMAGE": self.photograph}.get(self.task, "PICTURE")
+        return "" if extent == "PICTURE" else extent.lower()
 
     def request(self, model: str) -> Request:
         """The request that these settings stand for; raises `RequestError`."""
+        sphere, task = self.panorama == "sphere", TASK_NAMES[self.task]
         return Request(
-            task=TASK_NAMES[self.task],
+            task=PANORAMAS[task] if self.panorama else task,
             prompt=self.prompt,
             image=_path(self.image),
             disparity=_path(self.disparity),
-            width=self.width if self.use_size else None,
+            width=(2 * self.height if sphere else self.width) if self.use_size else None,
             height=self.height if self.use_size else None,
-            seed=self.seed,
-            steps=self.steps if self.quality == "CUSTOM" else STEPS[self.quality],
-            guidance=self.guidance if self.use_guidance else None,
-            model=model,
-            near=rounded(self.near),
-            far=rounded(self.far),
             horizontal_angle=self.degrees,
+            kind=self.panorama or "sphere",
+            parts={direction: getattr(self, direction) for direction in DIRECTIONS} if sphere else {},
+            **self._shared(model),
         )
+
+    def request_around(self, front: Path, prompt: str, model: str) -> Request:
+        """The request for a sphere around a frame, of the seed, the quality and the distances of these settings; raises `RequestError`."""
+        return Request(task="panorama", prompt=prompt, front=front, **self._shared(model))
+
+    def _shared(self, model: str) -> dict[str, Any]:
+        return {
+            "seed": self.seed,
+            "steps": self.steps if self.quality == "CUSTOM" else STEPS[self.quality],
+            "guidance": self.guidance if self.use_guidance else None,
+            "model": model,
+            "near": rounded(self.near),
+            "far": rounded(self.far),
+        }
 
     @property
     def degrees(self) -> float:

@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from engine import standin
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jointdit_blender.core.request import Request, RequestError
+from jointdit_blender.core.request import DIRECTIONS, Request, RequestError
 
 PICTURE = Path(__file__)
+SPHERE = {"task": "panorama", "prompt": "a bay"}
+STRIP = {**SPHERE, "kind": "strip"}
 
 
 @pytest.mark.parametrize(
@@ -39,6 +42,18 @@ PICTURE = Path(__file__)
         ({"prompt": "x", "far": math.inf}, "near must be above 0"),
         ({"prompt": "x", "near": math.nan}, "near must be above 0"),
         ({"prompt": "x", "horizontal_angle": 180.0}, "180 degrees"),
+        ({"task": "panorama"}, "prompt is empty"),
+        ({"task": "panorama_depth"}, "No photograph"),
+        ({**SPHERE, "kind": "cube"}, "“cube”"),
+        ({**SPHERE, "parts": {"behind": "a wood"}}, "“behind”"),
+        ({**SPHERE, "parts": {"up": "x" * 100_001}}, "direction “up” has 100001"),
+        ({**SPHERE, "views": 1}, "6, 14, 18, 26"),
+        ({**SPHERE, "width": 512, "height": 512}, "choose 1024 x 512"),
+        ({"task": "panorama_depth", "image": PICTURE, "width": 512, "height": 128}, "choose 256 x 128"),
+        ({"task": "panorama_depth", "image": PICTURE, "views": 7}, "7 views"),
+        ({**STRIP, "front": PICTURE}, "A strip has no view ahead"),
+        ({**STRIP, "parts": {"up": "clouds"}}, "A strip has no directions"),
+        ({**STRIP, "views": 18}, "A strip has no number of views"),
     ],
 )
 def test_what_cannot_be_done_is_refused_with_a_sentence(values: dict[str, Any], words: str) -> None:
@@ -59,6 +74,47 @@ def test_only_what_the_task_uses_is_sent(tmp_path: Path) -> None:
     assert Request(task="image_to_depth", **both).to_job(tmp_path).get("image") == str(PICTURE)
     job = Request(task="depth_to_image", **both).to_job(tmp_path)
     assert job["disparity"] == str(PICTURE) and "image" not in job
+
+
+def test_a_panorama_says_what_it_is_made_of_and_no_angle(tmp_path: Path) -> None:
+    front = standin.write_frame({"output": str(tmp_path / "frames")})
+    parts = dict.fromkeys(DIRECTIONS, "") | {"up": "thick clouds"}
+    job = Request(**SPHERE, parts=parts, front=front, views=26, image=PICTURE, disparity=PICTURE, width=512, height=256).to_job(tmp_path)
+    told = {"task": "panorama", "prompt": "a bay", "kind": "sphere", "parts": {"up": "thick clouds"}, "front": str(front), "views": 26}
+    assert told.items() <= job.items() and (job["width"], job["height"]) == (512, 256)
+    assert job.keys().isdisjoint({"image", "disparity", "horizontal_angle"})
+    plain = Request(**STRIP, width=512, height=128).to_job(tmp_path)
+    assert plain["kind"] == "strip" and plain.keys().isdisjoint({"parts", "front", "views", "horizontal_angle"})
+    assert Request(**SPHERE, parts=dict.fromkeys(DIRECTIONS, " ")).to_job(tmp_path).keys().isdisjoint({"parts", "front", "views"})
+
+
+def test_a_photograph_all_around_needs_no_prompt(tmp_path: Path) -> None:
+    job = Request(task="panorama_depth", image=PICTURE, views=14).to_job(tmp_path)
+    assert (job["task"], job["image"], job["views"]) == ("panorama_depth", str(PICTURE), 14)
+    assert job.keys().isdisjoint({"kind", "parts", "front", "horizontal_angle", "disparity"})
+
+
+def test_only_a_perspective_frame_becomes_the_view_ahead(tmp_path: Path) -> None:
+    sphere = standin.write_frame({"output": str(tmp_path / "frames"), "task": "panorama"})
+    for front, words in ((tmp_path / "gone", "no frame folder"), (tmp_path, "holds no frame"), (sphere, "equirectangular: only a perspective one")):
+        with pytest.raises(RequestError, match=words):
+            Request(**SPHERE, front=front).to_job(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("values", "title"),
+    [
+        ({"prompt": " a green\n hill"}, "a green hill"),
+        ({"task": "image_to_depth", "image": PICTURE}, PICTURE.name),
+        ({"task": "depth_to_image", "image": Path("a.png"), "disparity": PICTURE}, PICTURE.name),
+        (SPHERE, "Sphere: a bay"),
+        (STRIP, "Strip: a bay"),
+        ({**SPHERE, "front": Path("frame")}, "Sphere around: a bay"),
+        ({"task": "panorama_depth", "image": PICTURE}, f"Sphere: {PICTURE.name}"),
+    ],
+)
+def test_a_title_tells_what_it_is(values: dict[str, Any], title: str) -> None:
+    assert Request(**values).title == title
 
 
 def test_paths_are_absolute_because_the_worker_may_stand_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

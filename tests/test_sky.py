@@ -14,6 +14,8 @@ from jointdit.procedural import Batch, render
 from scipy import ndimage
 
 from jointdit_blender.core.frame import Camera
+from jointdit_blender.core.lifting import Pinned, inverse_depth
+from jointdit_blender.core.prepare import prepare
 from jointdit_blender.core.sky import _connected, fill_unknown, find_sky, push_pull, sky_cutoff
 
 CAMERA = Camera("perspective", 55.0)
@@ -266,3 +268,18 @@ def test_filling_around_the_back() -> None:
     weight[:, :8] = weight[:, 28:36] = 1.0
     around, apart = push_pull(values, weight, wraps=True)[16, :, 0], push_pull(values, weight)[16, :, 0]
     assert around[62] > 0.8 and apart[62] < 0.2
+
+
+def test_an_endless_sky_goes_on_behind_what_stands_before_it() -> None:
+    height, width = 96, 192
+    below = np.arange(height)[:, None] / height - 0.5
+    inverse = np.where(below > 0.02, below, np.nan) * np.ones(width)
+    rgb = np.where(np.isnan(inverse)[..., None], (140, 180, 240), (90, 140, 60)).astype(np.uint8)
+    inverse[20:60, 80:100], rgb[20:60, 80:100] = 0.4, (200, 40, 40)
+    pinned = Pinned(2.0, 1.0 / np.nanmin(inverse), 0.5, float(np.nanmin(inverse)))
+    camera = Camera("equirectangular", 360.0, 180.0)
+    made = prepare(inverse.astype(np.float32), rgb, pinned, camera, clean=True, back_layer=True, sky=True)
+    assert made.found[:20].all() and 0.0 < made.cutoff < 0.02, "what the sky's border holds says nothing of how near a sky may be"
+    assert made.back_rgb is not None and made.back_rgb[30, 85:95, 2].min() > 200, "sky, not ground"
+    behind = 1.0 / inverse_depth(made.back, pinned)
+    assert not (behind[25:45, 84:96] < 30.0).any() and behind[56, 84:96].max() < 30.0, "far away but for the ground behind its foot"

@@ -173,3 +173,16 @@ def test_one_color_stays_one_color(camera: Camera, color: tuple[int, int, int], 
     assert result.shape == (48, 96, 3) and result.dtype == np.uint8
     grey = (result == 128).all()  # so little that not one pixel of the result is inside
     assert grey or np.abs(result.astype(int) - color).max() <= 1
+
+
+@pytest.mark.parametrize("name", ["perspective", "cylinder"])
+def test_another_picture_may_be_shown_within_the_borders(name: str) -> None:
+    camera, width = CAMERAS[name], 256
+    rgb = photograph(camera)
+    plain, other = surroundings(rgb, camera, width), surroundings(rgb, camera, width, shown=255 - rgb)
+    directions = all_around(width)
+    inside, deep = (seen_by(camera, directions, rgb.shape[1] / rgb.shape[0], margin) for margin in (0.0, 0.25))
+    np.testing.assert_array_equal(other[~inside], plain[~inside])
+    assert np.abs(other[deep].astype(int) - (255 - plain[deep].astype(int))).max() <= 2
+    step = np.abs(np.diff(other.astype(int) - plain, axis=0)).max()
+    assert step < 70, "it comes in smoothly, so that no border is seen"

@@ -22,7 +22,7 @@ MOST_PIXELS = 2**26
 """67 million: Blender takes 16 bytes of memory for each, several times."""
 KNOWN = {
     *("format", "version", "prompt", "task", "seed", "steps", "guidance", "model", "revision", "programs", "width", "height", "working_size"),
-    *("memory_plan", "step_cache", "loras"),
+    *("memory_plan", "step_cache", "loras", "panorama"),
     *("camera", "distance", "mapping", "timings", "warnings"),
 }
 KNOWN_CAMERA = {"projection", "horizontal_angle", "vertical_angle", "principal_point"}

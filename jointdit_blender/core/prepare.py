@@ -54,13 +54,16 @@ def prepare(
         near = nearness(cleaned, pinned)
         mask = find_sky(near, rgb, camera)
         if cutoff is None:
-            cutoff = sky_cutoff(mask, near)
+            # A sky that is infinitely far away is a hole, and what is not lies at its border.
+            cutoff = sky_cutoff(mask, np.where(mask & np.isnan(near), np.float32(0.0), near))
     found = mask
     if not mask.any():
         mask = np.ones_like(mask)
     back, back_rgb = np.full(disparity.shape, np.nan, np.float32), None
     if back_layer:
-        layer = behind(cleaned, inverse_depth(cleaned, pinned), rgb, EDGE, None, camera.wraps)
+        # Behind a thing such a sky goes on, and not the ground.
+        whole = np.where(found & np.isnan(cleaned), np.float32(pinned.at_far), cleaned)
+        layer = behind(whole, inverse_depth(whole, pinned), rgb, EDGE, None, camera.wraps)
         if np.isfinite(layer.disparity).any():
             back, back_rgb = layer.disparity, layer.rgb
             if sky and cutoff:

@@ -5,13 +5,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .frame import FrameError, read_frame
 from .rpc import readable
 
-TASKS = ("joint", "image_to_depth", "depth_to_image")
+TASKS = ("joint", "image_to_depth", "depth_to_image", "panorama", "panorama_depth")
+KINDS = ("sphere", "strip")
+"""Of panoramas: everything around, or a band along the horizon."""
+DIRECTIONS = ("up", "down", "front", "right", "back", "left")
+VIEWS = (6, 14, 18, 26)
 SIZE_RANGE = (16, 4096)
 STEPS_RANGE = (1, 1000)
 GUIDANCE_RANGE = (0.0, 100.0)
@@ -27,6 +33,10 @@ class RequestError(ValueError):
 @dataclass(frozen=True, kw_only=True)
 class Request:
     """One result to be made. Distances are metres, the angle is degrees; None and "" mean the model's own default.
+
+    For the task "panorama": `kind`, and for a sphere `parts` (direction: what is seen there instead of the prompt), `front` (the frame folder
+    of a perspective picture that becomes the view ahead) and the number of `views` that it is made of. The task "panorama_depth" finds the depth
+    of `image`, an equirectangular photograph. A panorama has no angle, and width and height are those of the whole of it.
 
     The constructor raises `RequestError`; whether files exist is looked at by `to_job`, just before the job leaves.
     """
@@ -45,6 +55,10 @@ class Request:
     far: float = 40.0
     horizontal_angle: float = 55.0
     preview: bool = False
+    kind: str = "sphere"
+    parts: Mapping[str, str] = field(default_factory=dict)
+    front: Path | None = None
+    views: int | None = None
 
     def __post_init__(self) -> None:
         self.validate()
@@ -53,12 +67,14 @@ class Request:
         """Raises `RequestError` with a sentence that says what to change."""
         if self.task not in TASKS:
             raise RequestError(f"There is no task “{self.task}”: choose one of {', '.join(TASKS)}.")
-        if self.task == "joint" and not self.prompt.strip():
+        if self.task in ("joint", "panorama") and not self.prompt.strip():
             raise RequestError("The prompt is empty: describe the picture that you want.")
         if len(self.prompt) > PROMPT_LIMIT:
             raise RequestError(f"The prompt has {len(self.prompt)} characters: shorten it to {PROMPT_LIMIT} at most.")
         if self.task == "image_to_depth" and self.image is None:
             raise RequestError("No image is chosen: choose the picture whose depth you want.")
+        if self.task == "panorama_depth" and self.image is None:
+            raise RequestError("No photograph is chosen: choose the one of 360 degrees whose depth you want.")
         if self.task == "depth_to_image" and self.disparity is None:
             raise RequestError("No depth picture is chosen: choose the one that the image should follow.")
         if (self.width is None) != (self.height is None):
@@ -72,19 +88,55 @@ class Request:
             raise RequestError(f"Near ({self.near:g} m) and far ({self.far:g} m) do not fit: near must be above 0 and below far.")
         if not 0.0 < self.horizontal_angle < 180.0:
             raise RequestError(f"The field of view is {self.horizontal_angle:g} degrees: it must lie between 0 and 180.")
+        if self.panorama:
+            self._validate_panorama()
+
+    def _validate_panorama(self) -> None:
+        if self.kind not in KINDS:
+            raise RequestError(f"There is no panorama of the kind “{self.kind}”: choose {' or '.join(KINDS)}.")
+        for direction, text in self.parts.items():
+            if direction not in DIRECTIONS:
+                raise RequestError(f"There is no direction “{direction}”: choose one of {', '.join(DIRECTIONS)}.")
+            if len(text) > PROMPT_LIMIT:
+                raise RequestError(f"The text for the direction “{direction}” has {len(text)} characters: shorten it to {PROMPT_LIMIT} at most.")
+        if self.views is not None and self.views not in VIEWS:
+            raise RequestError(f"A sphere cannot be made of {self.views} views: choose one of {', '.join(map(str, VIEWS))}.")
+        for name, value in (("view ahead that is given", self.front), ("directions of its own", self.parts), ("number of views", self.views)):
+            if value and not self.sphere:
+                raise RequestError(f"A strip has no {name}: leave it out, or choose a sphere.")
+        if self.sphere and self.width is not None and self.height is not None and self.width != 2 * self.height:
+            raise RequestError(f"A sphere is twice as wide as high, and {self.width} x {self.height} pixels are not: choose {2 * self.height} x {self.height}.")
+
+    @property
+    def panorama(self) -> bool:
+        """Whether a full turn is asked for."""
+        return self.task in ("panorama", "panorama_depth")
+
+    @property
+    def sphere(self) -> bool:
+        """Whether everything around is asked for."""
+        return self.task == "panorama_depth" or (self.panorama and self.kind == "sphere")
+
+    @property
+    def title(self) -> str:
+        """What a list calls it: what is special about it, and the first words of its prompt or the name of its picture."""
+        picture = self.image if self.task in ("image_to_depth", "panorama_depth") else self.disparity
+        words = " ".join(self.prompt.split()) or (picture.name if picture else "")
+        special = "" if not self.panorama else "Strip: " if not self.sphere else "Sphere around: " if self.front else "Sphere: "
+        return readable((special + words)[:200])
 
     def to_job(self, output: Path) -> dict[str, Any]:
         """The parameters of a `generate` request whose frame folder is made in `output`.
 
-        Only what the task uses is sent. Raises `RequestError` when a picture is missing.
+        Only what the task uses is sent. Raises `RequestError` when a picture or a frame is missing.
         """
-        picture = {"image_to_depth": self.image, "depth_to_image": self.disparity}.get(self.task)
+        picture = {"image_to_depth": self.image, "panorama_depth": self.image, "depth_to_image": self.disparity}.get(self.task)
         if picture is not None and not picture.is_file():
             raise RequestError(f"There is no file “{picture}”: choose the picture again.")
-        job = {
+        job: dict[str, Any] = {
             "task": self.task,
             "prompt": readable(self.prompt),
-            "image": _absolute(picture) if self.task == "image_to_depth" else None,
+            "image": _absolute(picture) if self.task != "depth_to_image" else None,
             "disparity": _absolute(picture) if self.task == "depth_to_image" else None,
             "width": self.width,
             "height": self.height,
@@ -95,10 +147,29 @@ class Request:
             "output": _absolute(output),
             "near": self.near,
             "far": self.far,
-            "horizontal_angle": self.horizontal_angle,
+            "horizontal_angle": None if self.panorama else self.horizontal_angle,
+            "views": self.views if self.panorama else None,
             "preview": self.preview,
         }
+        if self.task == "panorama":
+            job |= {"kind": self.kind, "parts": self._told_parts(), "front": self._front()}
         return {name: value for name, value in job.items() if value is not None}
+
+    def _told_parts(self) -> dict[str, str] | None:
+        """What was said about directions; None if nothing was."""
+        return {direction: readable(text) for direction, text in self.parts.items() if text.strip()} or None
+
+    def _front(self) -> str | None:
+        """The folder of the view ahead; raises `RequestError` when it cannot be one."""
+        if self.front is None:
+            return None
+        try:
+            projection = read_frame(self.front).camera.projection
+        except FrameError as error:
+            raise RequestError(str(error)) from error
+        if projection != "perspective":
+            raise RequestError(f"The frame {self.front} is {projection}: only a perspective one can become the view ahead of a sphere.")
+        return _absolute(self.front)
 
 
 def _within(name: str, value: float | None, bounds: tuple[float, float], unit: str = "") -> None:

@@ -33,17 +33,19 @@ SAME = 24.0
 """How far apart (of 255) two colors of one elevation may be to be of one kind."""
 NARROW = np.radians(6.0)
 """Bands of elevations up to twice as wide are no ground and no sky, and are not drawn around the horizon."""
+RIM = 0.1
+"""The share of the frame over which what is shown in its place comes in, so that it fits what goes on beyond the border."""
 COARSE = 8
 """Pixels of the result for one of the blurred frame."""
 STRIDE = 4
 """Rows of the result for one that is looked at for the typical color of an elevation."""
 
 
-def surroundings(rgb: np.ndarray, camera: Camera, width: int = 2048, known: np.ndarray | None = None) -> np.ndarray:
+def surroundings(rgb: np.ndarray, camera: Camera, width: int = 2048, known: np.ndarray | None = None, shown: np.ndarray | None = None) -> np.ndarray:
     """Everything around the camera, equirectangular, (width // 2, width, 3) uint8.
 
     The middle column is the frame's forward, the first row straight up, the last straight down. `rgb` is (height, width, 3) uint8; where
-    `known` (height, width) bool is False, the frame's pixels are not used.
+    `known` (height, width) bool is False, the frame's pixels are not used. `shown`, of the shape of `rgb`, takes their place inside the frame's borders.
     """
     place = _places(camera, rgb.shape[1] / rgb.shape[0], width)
     needed = place.texture > 0.0
@@ -61,9 +63,13 @@ def surroundings(rgb: np.ndarray, camera: Camera, width: int = 2048, known: np.n
     usable = place.inside & (trusted > 0.5)
     if not usable.any():
         return np.full((width // 2, width, 3), 128, np.uint8)
-    if usable.all():
-        return (colors + 0.5).astype(np.uint8)
-    return _composed(colors, trusted, place, _typical(colors, usable, place))
+    whole = (colors + 0.5).astype(np.uint8) if usable.all() else _composed(colors, trusted, place, _typical(colors, usable, place))
+    if shown is not None:
+        u, v = place.u[usable], place.v[usable]
+        inward = np.minimum(v, 1.0 - v) if camera.wraps else np.minimum(np.minimum(u, 1.0 - u), np.minimum(v, 1.0 - v))
+        share = np.clip(inward / RIM, 0.0, 1.0)[:, None]
+        whole[usable] = (colors[usable] + share * (_sampled(shown, u, v, camera.wraps) - colors[usable]) + 0.5).astype(np.uint8)
+    return whole
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from .result import (
     JOINTDIT_OT_match_camera,
     JOINTDIT_OT_rebuild,
     JOINTDIT_OT_relight,
+    JOINTDIT_OT_surround,
 )
 from .scale import JOINTDIT_OT_scale_by_points
 from .setup import JOINTDIT_OT_set_up
@@ -35,5 +36,6 @@ CLASSES = (
     JOINTDIT_OT_relight,
     JOINTDIT_OT_bake,
     JOINTDIT_OT_rebuild,
+    JOINTDIT_OT_surround,
     JOINTDIT_OT_set_up,
 )

@@ -5,16 +5,19 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import bpy
 from bpy.props import EnumProperty
 
 from .. import session
+from ..core.frame import FrameError
 from ..core.request import RequestError
 from ..core.worker import State
+from ..scene.pixels import picture_size
 from ..scene.templates import TEMPLATES
-from ..settings import SEED_MAX, TEMPLATE_ITEMS
+from ..settings import SEED_MAX, TEMPLATE_ITEMS, JOINTDIT_PG_settings
 
 if TYPE_CHECKING:
     from bpy.stub_internal.rna_enums import OperatorReturnItems
@@ -37,8 +40,8 @@ class JOINTDIT_OT_generate(bpy.types.Operator):
         return not missing
 
     def execute(self, context: bpy.types.Context) -> set[OperatorReturnItems]:
-        """Queue the job; without a window also wait for it, since no timer would."""
-        return _start(self, context)
+        """Called by Blender."""
+        return start(self, context)
 
 
 class JOINTDIT_OT_generate_template(bpy.types.Operator):
@@ -66,16 +69,36 @@ class JOINTDIT_OT_generate_template(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[OperatorReturnItems]:
         """Called by Blender."""
-        context.scene.jointdit.adopt(TEMPLATES[self.template])
-        _start(self, context)
+        settings = context.scene.jointdit
+        settings.adopt(TEMPLATES[self.template])
+        _adopt_extent(settings, self.template)
+        start(self, context)
         # Even when it could not start: the settings have changed.
         return {"FINISHED"}
 
 
-def _start(operator: bpy.types.Operator, context: bpy.types.Context) -> set[OperatorReturnItems]:
+def _adopt_extent(settings: JOINTDIT_PG_settings, template: str) -> None:
+    """Everything around for a dome, where it can be had; a backdrop takes none of it, and what a photograph shows the person knows best."""
+    if settings.task == "TEXT":
+        settings.extent = "SPHERE" if template == "DOME" else "PICTURE"
+    if settings.task == "IMAGE" and template in ("DOME", "BACKDROP"):
+        settings.photograph = "SPHERE" if template == "DOME" and _twice_as_wide(settings.image) else "PICTURE"
+
+
+def _twice_as_wide(picture: str) -> bool:
+    """Whether a picture has the shape of one of 360 x 180 degrees; one that cannot be read has none."""
+    try:
+        width, height = picture_size(Path(bpy.path.abspath(picture)))
+    except FrameError:
+        return False
+    return width == 2 * height
+
+
+def start(operator: bpy.types.Operator, context: bpy.types.Context, extension: session.Extension | None = None) -> set[OperatorReturnItems]:
+    """Queue a job; without a window also wait for it, since no timer would."""
     current = session.current()
     try:
-        run = current.start(context)
+        run = current.start(context, extension)
     except (RequestError, OSError) as error:
         operator.report({"ERROR"}, str(error))
         return {"CANCELLED"}

@@ -1,18 +1,21 @@
 # SPDX-FileCopyrightText: 2026 JointDiT for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What can be done with a frame that is in the scene: look at it, place it, light it, bake it, build it anew."""
+"""What can be done with a frame that is in the scene: look at it, place it, light it, bake it, build it anew, extend it."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import bpy
-from bpy.props import BoolProperty, FloatProperty
+from bpy.props import BoolProperty, FloatProperty, StringProperty
 
-from .. import active, session
+from .. import active, preferences, session
 from ..building import BackdropSettings, GroundSettings
 from ..core.frame import FrameError
 from ..core.ground import GroundError
+from ..core.request import RequestError
 from ..scene.bake import BakeError, bake
 from ..scene.builder import BuildError
 from ..scene.camera import match
@@ -21,6 +24,8 @@ from ..scene.material import relight
 from ..scene.modifier import get_input
 from ..scene.placing import PlacingError, align_ground, fit_to_camera
 from ..scene.rebuild import rebuild
+from ..scene.templates import TEMPLATES
+from .generate import start
 
 if TYPE_CHECKING:
     from bpy.stub_internal.rna_enums import OperatorReturnItems
@@ -240,3 +245,45 @@ class JOINTDIT_OT_rebuild(OfFrame, bpy.types.Operator):
         session.select_only(context, result.object)
         self.report({"INFO"}, " ".join([f"{result.sentence}.", *result.notes]))
         return {"FINISHED"}
+
+
+class JOINTDIT_OT_surround(OfFrame, bpy.types.Operator):
+    """Generate everything around the frame, whose picture stays as it is ahead, and build it as a dome in the frame's place"""
+
+    bl_idname = "jointdit.surround"
+    bl_label = "Extend to Sphere"
+    # No UNDO: the result is an undo step of its own when it arrives.
+    bl_options = {"REGISTER"}
+
+    prompt: StringProperty(name="Prompt", description="What is seen all around; empty: what the frame was made from", options={"SKIP_SAVE"})
+
+    @classmethod
+    def obstacle(cls, _context: bpy.types.Context, relief: bpy.types.Object) -> str:
+        """A panorama shows everything already."""
+        return "This frame is a panorama: only the picture of an ordinary camera can be extended" if active.surrounds(relief) else ""
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[OperatorReturnItems]:
+        """Ask for the prompt first: what is around may be something else."""
+        self.prompt = self.prompt or _prompt(self.frame(context)[0])
+        return set(context.window_manager.invoke_props_dialog(self, width=400, confirm_text="Generate"))
+
+    def draw(self, _context: bpy.types.Context) -> None:
+        """Called by Blender: the dialog."""
+        self.layout.prop(self, "prompt", text="", placeholder="Describe what is around")
+
+    def execute(self, context: bpy.types.Context) -> set[OperatorReturnItems]:
+        """Queue the job, by the panel's seed and quality."""
+        relief, settings = self.frame(context)[0], context.scene.jointdit
+        try:
+            request = settings.request_around(Path(str(relief["frame"])), self.prompt or _prompt(relief), preferences.model(context))
+        except RequestError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        # The scene keeps its camera.
+        options = replace(TEMPLATES["DOME"], look_through=False, pack=settings.pack)
+        return start(self, context, session.Extension(request, options, relief.name))
+
+
+def _prompt(relief: bpy.types.Object) -> str:
+    """What the frame was made from."""
+    return str(relief.get("prompt") or "")

@@ -28,7 +28,10 @@ class JOINTDIT_PT_generate(Sidebar, bpy.types.Panel):
             box.operator("jointdit.set_up")
             layout.separator()
         choice(layout, context, settings, "task")
-        if settings.task == "IMAGE":
+        if settings.task == "TEXT":
+            choice(layout, context, settings, "extent")
+        elif settings.task == "IMAGE":
+            choice(layout, context, settings, "photograph")
             layout.prop(settings, "image", text="", placeholder="Picture")
         elif settings.task == "DEPTH":
             layout.prop(settings, "disparity", text="", placeholder="Depth picture")
@@ -61,6 +64,24 @@ class _SubPanel(Sidebar):
     bl_options: Any = {"DEFAULT_CLOSED"}
 
 
+class JOINTDIT_PT_directions(_SubPanel, bpy.types.Panel):
+    """What is seen where, instead of the prompt."""
+
+    bl_label = "Directions"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        """Called by Blender."""
+        settings = context.scene.jointdit
+        return bool(settings.task == "TEXT" and settings.panorama == "sphere")
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Called by Blender."""
+        column = property_column(self.layout).column(align=True)
+        for name, usual in (("up", "Sky"), ("down", "Ground"), *((name, "As the prompt") for name in ("front", "right", "back", "left"))):
+            column.prop(context.scene.jointdit, name, placeholder=usual)
+
+
 class JOINTDIT_PT_image(_SubPanel, bpy.types.Panel):
     """Size and guidance."""
 
@@ -72,7 +93,8 @@ class JOINTDIT_PT_image(_SubPanel, bpy.types.Panel):
         layout.prop(settings, "use_size")
         column = layout.column(align=True)
         column.active = settings.use_size
-        column.prop(settings, "width")
+        if settings.panorama != "sphere":
+            column.prop(settings, "width")
         column.prop(settings, "height")
         layout.prop(settings, "use_guidance")
         column = layout.column()
@@ -91,7 +113,8 @@ class JOINTDIT_PT_depth(_SubPanel, bpy.types.Panel):
         column = layout.column(align=True)
         for name in ("near", "far", "gamma"):
             column.prop(settings, name)
-        layout.prop(settings, "horizontal_angle")
+        if not settings.panorama:
+            layout.prop(settings, "horizontal_angle")
         layout.prop(settings, "step")
         column = layout.column()
         column.active = settings.build != "POINTS"

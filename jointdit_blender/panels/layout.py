@@ -13,7 +13,9 @@ ALWAYS = "Blender draws a panel with a layout"
 
 
 NARROW = 140
-"""Pixels at the default scale in which three words side by side would be cut off."""
+"""Pixels at the default scale in which two buttons side by side would be cut off."""
+LETTER, MARGINS = 6.2, 12.0
+"""About how wide a letter is, and what a button has besides."""
 
 
 class Sidebar:
@@ -30,8 +32,7 @@ def sentence(layout: bpy.types.UILayout | None, context: bpy.types.Context, text
     column = layout.column(align=True)
     column.alert = alert
     column.scale_y = 0.8
-    # About 6 pixels a letter.
-    for line in textwrap.wrap(text, max(int(width(context) / 6.2), 16)):
+    for line in textwrap.wrap(text, max(int(width(context) / LETTER), 16)):
         column.label(text=line, translate=False)
 
 
@@ -47,7 +48,8 @@ def property_column(layout: bpy.types.UILayout | None) -> bpy.types.UILayout:
 def choice(layout: bpy.types.UILayout | None, context: bpy.types.Context, owner: Any, name: str) -> None:
     """A choice between a few words: side by side where there is room, else as a menu."""
     assert layout is not None, ALWAYS
-    if width(context) < NARROW:
+    words = [item.name for item in owner.bl_rna.properties[name].enum_items]
+    if width(context) < len(words) * (LETTER * max(map(len, words)) + MARGINS):
         layout.prop(owner, name, text="")
     else:
         layout.row().prop(owner, name, expand=True)

@@ -31,12 +31,13 @@ class JOINTDIT_PT_result(Sidebar, bpy.types.Panel):
         notes = relief.get(active.NOTES)
         if notes:
             sentence(layout, context, str(notes))
-        _show_inputs(layout, relief, active.DEPTH_INPUTS)
+        _show_inputs(layout, relief, active.depth_inputs(relief))
         grid = button_grid(layout, context)
         grid.operator("jointdit.match_camera")
         grid.operator("jointdit.relight", depress=active.relit(relief))
         grid.operator("jointdit.bake", text="Bake…")
         grid.operator("jointdit.rebuild")
+        layout.operator("jointdit.surround", text="Extend to Sphere…")
 
 
 class _SubPanel(Sidebar):

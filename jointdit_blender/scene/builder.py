@@ -14,6 +14,7 @@ from typing import Any
 
 import bpy
 import numpy as np
+from mathutils import Matrix
 
 from ..core.frame import Camera, Frame, FrameError
 from ..core.ground import GroundError
@@ -42,6 +43,8 @@ FLOOR_CLEARANCE = 0.05
 CAMERA_HEIGHT = 1.6
 """Metres from the floor to the eyes, where nothing else is said."""
 AROUND_WIDTH = 2048
+UPRIGHT = Matrix.Rotation(math.pi / 2.0, 4, "X")
+"""The camera's axes become the world's: forward is +Y, up is +Z."""
 KINDS = ("objects", "meshes", "cameras", "images", "materials", "node_groups", "collections", "worlds", "actions")
 
 
@@ -81,8 +84,11 @@ class _Source:
     pinned: Pinned
 
 
-def build_frame(context: bpy.types.Context, frame: Frame, options: BuildOptions | None = None) -> BuildResult:
-    """Build the frame in the context's scene. Raises `BuildError` or `FrameError`; then nothing of it stays in the file."""
+def build_frame(context: bpy.types.Context, frame: Frame, options: BuildOptions | None = None, place: Matrix | None = None) -> BuildResult:
+    """Build the frame in the context's scene, its camera at `place` or at the origin, looking along +Y.
+
+    Raises `BuildError` or `FrameError`; then nothing of it stays in the file.
+    """
     options = options or BuildOptions()
     options.check(frame)
     scene = context.scene
@@ -91,7 +97,7 @@ def build_frame(context: bpy.types.Context, frame: Frame, options: BuildOptions 
     if options.horizontal_angle is not None:
         frame = replace(frame, camera=replace(frame.camera, horizontal_angle=options.horizontal_angle))
     with _all_or_nothing():
-        return _Build(context, scene, _read(frame, options), options).run()
+        return _Build(context, scene, _read(frame, options), options, place or UPRIGHT).run()
 
 
 def frame_name(frame: Frame) -> str:
@@ -106,11 +112,12 @@ def frame_name(frame: Frame) -> str:
 class _Build:
     """One run of `build_frame`; every method is a step of it."""
 
-    def __init__(self, context: bpy.types.Context, scene: bpy.types.Scene, source: _Source, options: BuildOptions) -> None:
-        self.context, self.scene, self.source, self.options = context, scene, source, options
+    def __init__(self, context: bpy.types.Context, scene: bpy.types.Scene, source: _Source, options: BuildOptions, place: Matrix) -> None:
+        self.context, self.scene, self.source, self.options, self.place = context, scene, source, options, place
         self.name = frame_name(source.frame)
         self.folder = None if options.pack else source.frame.folder
         self.notes: list[str] = []
+        self.sphere = _is_sphere(source.frame.camera)
         # The parts of one build know each other by it.
         self.mark = uuid.uuid4().hex
 
@@ -124,7 +131,7 @@ class _Build:
         self._describe(relief.object)
         camera = None if self.options.backdrop is not None and self.scene.camera is not None else self._camera(relief)
         around = self._around(prepared)
-        parts = {"camera": camera, "sky": self._sky(relief, prepared), "dome": self._dome(relief, around)}
+        parts = {"camera": camera, "sky": self._sky(relief, prepared), "dome": self._dome(relief, prepared, around)}
         for kind, part in parts.items():
             if part is not None:
                 part.parent = relief.object
@@ -151,6 +158,16 @@ class _Build:
     def _lit(self) -> bool:
         """Whether the picture becomes the world; a floor that catches shadows shows the world through it, and nothing else."""
         return self.options.environment or self.options.floor
+
+    @property
+    def _closed(self) -> bool:
+        """Whether something is to be seen in every direction, also from beside the camera."""
+        return self.options.geometry == "dome"
+
+    @property
+    def _sky_on_dome(self) -> bool:
+        """Whether the sky alone goes on a dome; a sphere has all of it and takes a sheet, and so does what a camera carries along."""
+        return self.options.sky == "dome" and self.options.backdrop is None and not self.sphere
 
     def _prepare(self) -> Prepared:
         source, options = self.source, self.options
@@ -203,8 +220,7 @@ class _Build:
             behind = color_image(f"{self.name} Behind", "behind.png", prepared.back_rgb, self.folder)
             values["Back Material"] = frame_material(f"{self.name} Behind", behind, options.relit, camera.wraps)
         relief = live_object(self.name, values)
-        # The camera's axes become the world's: forward is +Y, up is +Z.
-        relief.object.rotation_euler = (math.pi / 2.0, 0.0, 0.0)
+        relief.object.matrix_world = self.place
         relief.object[PART_KEY] = f"{self.mark} relief"
         return relief
 
@@ -237,7 +253,7 @@ class _Build:
         seen = seen[np.ix_(rows, vertex_pixels(width, self.options.step, camera.wraps))]
         columns = np.concatenate([seen, seen[:, :1]], axis=1) if camera.wraps else seen
         quads = int((columns[:-1, :-1] & columns[1:, :-1] & columns[:-1, 1:] & columns[1:, 1:]).sum())
-        fans = sum(int((row[:-1] & row[1:]).sum()) for row in (columns[0], columns[-1])) if _is_sphere(camera) else 0
+        fans = sum(int((row[:-1] & row[1:]).sum()) for row in (columns[0], columns[-1])) if self.sphere else 0
         return quads + fans
 
     def _solid(self, prepared: Prepared) -> np.ndarray:
@@ -260,10 +276,8 @@ class _Build:
         return np.asarray(removed | (prepared.found & ~np.isfinite(prepared.clean)))
 
     def _sky(self, relief: Live, prepared: Prepared) -> bpy.types.Object | None:
-        """The sheet: for an automatic sky, and for every one that a camera carries along."""
-        sphere = _is_sphere(self.source.frame.camera)
-        on_dome = (self.options.geometry == "dome" and not sphere) or (self.options.sky == "dome" and self.options.backdrop is None and not sphere)
-        if self.options.sky not in ("auto", "dome") or on_dome:
+        """The sheet: for an automatic sky, and for one that no dome carries."""
+        if self.options.sky not in ("auto", "dome") or self._closed or self._sky_on_dome:
             return None
         sky = self._open_sky(prepared)
         if not sky.any():
@@ -273,22 +287,28 @@ class _Build:
     def _around(self, prepared: Prepared) -> bpy.types.Image | None:
         """The equirectangular picture for a dome or a world, where one is wished."""
         options, source = self.options, self.source
-        camera = source.frame.camera
-        everything = self._lit or (options.geometry == "dome" and not _is_sphere(camera))
+        everything = self._lit or (self._closed and not self.sphere)
         sky = self._open_sky(prepared)
-        of_sky = options.sky == "world" or (options.sky == "dome" and options.backdrop is None and not _is_sphere(camera))
-        if not everything and not (of_sky and sky.any()):
+        if not everything and not ((options.sky == "world" or self._sky_on_dome) and sky.any()):
             return None
-        if everything and _is_sphere(camera):
+        if everything and self.sphere:
             return source.image
-        picture = surroundings(source.rgb, camera, AROUND_WIDTH, None if everything else sky)
+        # What a floor shows is the picture itself.
+        shown = self._backdrop(prepared) if self._closed and not options.floor else None
+        picture = surroundings(source.rgb, source.frame.camera, AROUND_WIDTH, None if everything else sky, shown)
         return color_image(f"{self.name} Surroundings", "surroundings.png", picture, self.folder)
 
-    def _dome(self, relief: Live, around: bpy.types.Image | None) -> bpy.types.Object | None:
-        """What closes a dome where the frame ends, or carries the sky; its size follows the frame's."""
-        options = self.options
-        wished = options.geometry == "dome" or (options.sky == "dome" and options.backdrop is None)
-        if not wished or _is_sphere(self.source.frame.camera) or around is None:
+    def _backdrop(self, prepared: Prepared) -> np.ndarray:
+        """The picture that is seen beside things from aside: not the same things once more, but what lies behind; where the relief is open, itself."""
+        if prepared.back_rgb is None:
+            return self.source.rgb
+        return np.where(np.isfinite(self._solid(prepared))[..., None], prepared.back_rgb, self.source.rgb)
+
+    def _dome(self, relief: Live, prepared: Prepared, around: bpy.types.Image | None) -> bpy.types.Object | None:
+        """What closes a dome where the frame ends and behind its things, or carries the sky; its size follows the frame's."""
+        if self._closed and self.sphere:
+            around = color_image(f"{self.name} Surroundings", "surroundings.png", self._backdrop(prepared), self.folder)
+        if around is None or not (self._closed or self._sky_on_dome):
             return None
         dome = far_dome(f"{self.name} Dome", around, 1.0)
         for axis in range(3):

@@ -26,7 +26,7 @@ def sky_sheet(title: str, relief: Live, rgb: np.ndarray, sky: np.ndarray, folder
 
     `rgb` is the picture, (height, width, 3) uint8, `sky` where its sky is. The frame's camera sees every pixel of the sky where it was.
     """
-    image = color_image(title, "sky.png", fill_unknown(rgb, sky), folder)
+    image = color_image(title, "sky.png", fill_unknown(rgb, sky, wraps), folder)
     values = relief.values | {
         "Output": "Mesh",
         "Distance": "Radial",

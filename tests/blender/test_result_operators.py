@@ -71,7 +71,7 @@ def ground_disparity(height: float, pitch: float) -> np.ndarray:
     return inverse.astype(np.float32)
 
 
-OPERATORS = ("match_camera", "fit_to_camera", "align_ground", "scale_by_points", "relight", "bake", "rebuild")
+OPERATORS = ("match_camera", "fit_to_camera", "align_ground", "scale_by_points", "relight", "bake", "rebuild", "surround")
 
 
 @pytest.mark.parametrize("name", OPERATORS)

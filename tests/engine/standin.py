@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import struct
 import sys
@@ -56,7 +57,7 @@ class StandIn:
         from jointdit.errors import InputError, OutputError
 
         prompt, steps = params.get("prompt", ""), params.get("steps", 20)
-        if params.get("task") not in ("joint", "image_to_depth", "depth_to_image"):
+        if params.get("task") not in ("joint", "image_to_depth", "depth_to_image", "panorama", "panorama_depth"):
             raise InputError("There is no such task.")
         report(News("loading", 0, 1))
         if prompt == "crash":
@@ -79,16 +80,17 @@ class StandIn:
 
 
 def write_frame(params: dict[str, Any]) -> Path:
-    """A hill before a sky, as a complete frame folder."""
-    width, height = params.get("width", 64), params.get("height", 48)
+    """A hill before a sky, or all around a valley below a sky, as a complete frame folder."""
+    around = str(params.get("task", "")).startswith("panorama")
+    width, height = params.get("width", 64), params.get("height", 32 if around else 48)
     seed = params.get("seed", 0)
-    disparity = [[max(0.0, (y / height - 0.3) / 0.7) for _ in range(width)] for y in range(height)]
-    disparity[0][0], disparity[-1][-1] = 0.0, 1.0
+    disparity = _valley(width, height) if around else _hill(width, height)
     pixels = bytearray()
     for y in range(height):
         pixels.append(0)
         for x in range(width):
-            pixels += bytes((255 * x // width, int(255 * disparity[y][x]), (200 - 150 * y // height + seed) % 256))
+            red = int(127.5 - 127.5 * math.cos(2.0 * math.pi * (x + 0.5) / width)) if around else 255 * x // width
+            pixels += bytes((red, int(255 * disparity[y][x]), (200 - 150 * y // height + seed) % 256))
     output = Path(params["output"])
     output.mkdir(parents=True, exist_ok=True)
     folder = output / f"standin-{seed}-{os.getpid()}-{time.monotonic_ns()}"
@@ -97,13 +99,37 @@ def write_frame(params: dict[str, Any]) -> Path:
     (partial / "image.png").write_bytes(_png(width, height, bytes(pixels)))
     (partial / "disparity.exr").write_bytes(_exr(width, height, disparity))
     given = {name: params.get(name) for name in ("prompt", "task", "seed", "steps", "guidance")}
-    camera = {"projection": "perspective", "horizontal_angle": params.get("horizontal_angle", 55.0)}
     mapping = {"near": params.get("near", 2.0), "far": params.get("far", 40.0)}
     size = {"format": "jointdit-frame", "version": 1, "width": width, "height": height}
-    content = given | size | {"camera": camera, "distance": "planar", "mapping": mapping}
+    content = given | size | (_panorama(params) if around else _picture(params)) | {"mapping": mapping}
     (partial / "frame.json").write_text(json.dumps(content), encoding="utf-8")
     partial.rename(folder)
     return folder
+
+
+def _hill(width: int, height: int) -> list[list[float]]:
+    disparity = [[max(0.0, (y / height - 0.3) / 0.7) for _ in range(width)] for y in range(height)]
+    disparity[0][0], disparity[-1][-1] = 0.0, 1.0
+    return disparity
+
+
+def _valley(width: int, height: int) -> list[list[float]]:
+    """Nearest below and higher on one side, smooth also where the turn ends."""
+    turn = [math.cos(2.0 * math.pi * (x + 0.5) / width) for x in range(width)]
+    rise = [math.sin(math.pi * (y + 0.5) / height) for y in range(height)]
+    return [[0.9 * ((y + 0.5) / height) ** 2 + 0.05 * rise[y] * (1.0 - turn[x]) for x in range(width)] for y in range(height)]
+
+
+def _picture(params: dict[str, Any]) -> dict[str, Any]:
+    return {"camera": {"projection": "perspective", "horizontal_angle": params.get("horizontal_angle", 55.0)}, "distance": "planar"}
+
+
+def _panorama(params: dict[str, Any]) -> dict[str, Any]:
+    kind = params.get("kind", "sphere")
+    told = {name: params[name] for name in ("parts", "front", "views") if name in params}
+    projection, angle, distance = ("equirectangular", 180.0, "radial") if kind == "sphere" else ("cylindrical", 76.3, "horizontal")
+    camera = {"projection": projection, "horizontal_angle": 360.0, "vertical_angle": angle}
+    return {"camera": camera, "distance": distance, "panorama": {"kind": kind, **told}}
 
 
 def _png(width: int, height: int, rows: bytes) -> bytes:

@@ -120,7 +120,7 @@ def click_generate() -> Iterator[None]:
     """Click where the large button is. A layout tells nobody where its buttons are: a try or two from its lower edge upwards."""
     region = sidebar()
     x, top = region.x + region.width // 2, region.y + region.height
-    for y in range(top - 228, top - 200, 8):
+    for y in range(top - 254, top - 222, 8):
         yield from click(x, y)
         for _ in range(3):
             yield
@@ -170,6 +170,8 @@ def story() -> Iterator[None]:
         bpy.ops.ed.redo()
     yield
     facts["after_redo"] = len(results())
+    if "STANDIN_STEP_SECONDS" in os.environ:
+        yield from extend()
     yield from scroll(20)
     yield from shot("result")
     yield from point()
@@ -180,6 +182,22 @@ def story() -> Iterator[None]:
         yield from shot(f"narrow-{width}")
     if "STANDIN_STEP_SECONDS" in os.environ:
         yield from fail()
+
+
+def extend() -> Iterator[None]:
+    """Extend to Sphere by its dialog; the sphere and the hiding of what it extends are one step to undo."""
+    before = len(jobs())
+    with viewport():
+        bpy.ops.jointdit.surround("INVOKE_DEFAULT")
+    yield from shot("extend")
+    yield from press("RET")
+    yield from until("the sphere", lambda: len(jobs()) > before and jobs()[-1].finished, PATIENCE)
+    facts["extended"] = [jobs()[-1].state, sorted(item.hide_viewport for item in results())]
+    yield from shot("extended")
+    with bpy.context.temp_override(window=bpy.context.window_manager.windows[0], area=area()):
+        bpy.ops.ed.undo()
+    yield
+    facts["extension_undone"] = [item.hide_viewport for item in results()]
 
 
 def point() -> Iterator[None]:
