@@ -31,10 +31,21 @@ def test_the_spread_at_the_poles() -> None:
     assert pole_spread(field) == (0.5, 2.0)
 
 
+def test_an_outline_is_no_seam() -> None:
+    field = np.zeros((1, 5, 8))
+    field[:, :2, 0] = 9  # in two of five rows
+    assert seam_jump(field) == (0.0, 0.0)
+    field[:, :3, 0] = 9
+    assert seam_jump(field)[0] == 9
+
+
 def test_the_change_under_half_a_turn() -> None:
-    field = np.arange(8.0)[None, None] % 4
-    assert turn_change(field, np.roll(field, 4, -1))[0] == 0
-    assert turn_change(field, np.roll(field, 4, -1) + 0.5) == (0.5, 1.0)
+    field = np.arange(32.0)[None, None] % 5
+    assert turn_change(field, np.roll(field, 16, -1)) == (0, 0)
+    other = field.copy()
+    other[..., [0, 1, 30, 31, 14, 15, 16, 17]] += 0.5  # two columns on each side of what was a seam
+    assert turn_change(field, np.roll(other, 16, -1)) == (0.5, 0.0)
+    assert turn_change(field, np.roll(field + 0.25, 16, -1)) == (0.25, 0.25)
 
 
 def test_far_places_count_as_far() -> None:

@@ -24,9 +24,10 @@ from jointdit.models import Models
 from jointdit.panorama.asked import panorama_size
 from jointdit.panorama.run import in_metres
 from jointdit.pictures import read_disparity
-from jointdit_blender.core.frame import read_frame
 from PIL import Image
 from tiny import tiny_pipeline
+
+from jointdit_blender.core.frame import read_frame
 
 SIZE = {"width": 128, "height": 64}
 
@@ -78,7 +79,8 @@ def test_a_sphere_ends_in_an_equirectangular_frame(models: Models, tmp_path: Pat
 def test_a_strip_ends_in_a_cylindrical_frame(models: Models, tmp_path: Path) -> None:
     result = generate(job(tmp_path, kind="strip", width=256, height=64), models, silent)
     frame = read_frame(result.frame)
-    assert not frame.warnings and frame.distance == "horizontal" and frame.camera.wraps
+    assert all("trained at 32 x 32" in warning for warning in frame.warnings)
+    assert frame.distance == "horizontal" and frame.camera.wraps
     assert frame.camera.projection == "cylindrical"
     # Pixels are square on the horizon: as high as wide on a cylinder of radius 1.
     assert frame.camera.vertical_angle == pytest.approx(2 * math.degrees(math.atan(math.pi * 64 / 256)))
@@ -102,6 +104,9 @@ def test_a_photograph_stays_and_gets_its_depth(models: Models, tmp_path: Path) -
     assert np.array_equal(np.asarray(Image.open(result.frame / "image.png")), np.asarray(Image.open(photo)))
     disparity = read_disparity(result.frame / "disparity.exr")
     assert disparity.shape == (100, 200) and np.isfinite(disparity).all()
+    assert np.ptp(disparity[0]) == 0 and np.ptp(disparity[-1]) == 0  # also after it was enlarged
+    steps = np.abs(disparity - np.roll(disparity, 1, axis=1)).mean(axis=0)
+    assert steps[0] < 1.5 * steps.max()
     assert read_frame(result.frame).camera.projection == "equirectangular"
     assert any("worked on at 128 x 64" in warning for warning in result.warnings)
 
@@ -117,9 +122,39 @@ def test_a_sphere_around_a_frame_keeps_its_metres(models: Models, tmp_path: Path
 
 
 def test_a_sphere_as_one_picture(models: Models, tmp_path: Path) -> None:
-    result = generate(job(tmp_path, route="latents"), models, silent)
+    seen: list[Progress] = []
+    result = generate(job(tmp_path, route="latents"), models, seen.append)
     about = json.loads((result.frame / "frame.json").read_text())
     assert about["panorama"]["route"] == "latents" and read_frame(result.frame).width == 128
+    # Its depth comes afterwards, in as many steps again.
+    assert {p.total for p in seen if p.phase == "sampling"} == {4}
+    steps = [p.step for p in seen if p.phase == "sampling"]
+    assert steps == sorted(steps) and set(steps) == {0, 1, 2, 3, 4}
+    assert list(dict.fromkeys(p.phase for p in seen)) == ["loading", "encoding", "sampling", "decoding", "writing"]
+
+
+def test_out_of_memory_is_tried_again_window_by_window(models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    batches = []
+
+    def short(*arguments: Any) -> Any:
+        batches.append(arguments[4])
+        if arguments[4] > 1:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
+        return made(*arguments)
+
+    from jointdit.panorama import run
+
+    made = run.make
+    monkeypatch.setattr(run, "make", short)
+    result = generate(job(tmp_path), models, silent)
+    assert batches[0] > 1 and batches[1:] == [1] and read_frame(result.frame).width == 128
+    assert not result.warnings
+
+
+def test_what_has_no_effect_is_told(tmp_path: Path) -> None:
+    result = generate(job(tmp_path, model="embedded", width=256, height=128, steps=1, parts={"up": "stars", "back": "a house"}), Models(), silent)
+    assert len(result.warnings) == 1 and "up has no effect" in result.warnings[0]
+    assert json.loads((result.frame / "frame.json").read_text())["panorama"]["views"] == 8
 
 
 def test_cancelling_stops_within_a_step(models: Models, tmp_path: Path) -> None:
@@ -155,6 +190,9 @@ def test_cancelling_stops_within_a_step(models: Models, tmp_path: Path) -> None:
         ({"kind": "strip", "width": 256, "height": 50}, "multiple of 32"),
         ({"kind": "strip", "width": 200, "height": 64}, "half its height"),
         ({"front": Path("nowhere")}, "no frame folder"),
+        ({"task": "joint", "width": 32, "height": 32, "front": Path("x")}, "single picture"),
+        ({"task": "image_to_depth", "image": Path("x"), "views": 6}, "single picture"),
+        ({"image": Path("x")}, "panorama_depth"),
     ],
 )
 def test_bad_input_gets_a_sentence(models: Models, tmp_path: Path, settings: dict[str, Any], words: str) -> None:
@@ -217,8 +255,9 @@ def test_metres_keep_proportions_and_what_is_too_far_stays_at_far() -> None:
     np.testing.assert_allclose(1 / (disparity / near + (1 - disparity) / far), [[3, 6], [12, 60]], rtol=1e-5)
     disparity, near, far = in_metres(inverse, None, 1000.0)
     assert (near, far) == (0.25, 100.0)
-    flat, near, far = in_metres(np.ones((2, 2)), 2.0, 40.0)
-    assert near < far and np.isfinite(flat).all()
+    for inverse, near in ((np.ones((2, 2)), 2.0), (np.zeros((2, 2)), 2.0), (np.zeros((2, 2)), None)):
+        flat, near, far = in_metres(inverse, near, 40.0)
+        assert 0 < near < far and np.isfinite(flat).all()
 
 
 def test_windows_together_fit_the_memory() -> None:
@@ -230,6 +269,7 @@ def test_windows_together_fit_the_memory() -> None:
         plan = choose(sizes, machine, Work(512, 512))
         pairs = pairs_at_once(plan, sizes, machine, Work(512, 512))
         # 22 widths of both branches' 1024 + 512 tokens in 16 bits are in work for each.
+        assert pairs_at_once(plan, sizes, machine, Work(512, 512), reserved=64 * GIB) == 0
         assert 1 <= pairs <= 16 and (pairs == 1 or plan.name != "full" or pairs * 22 * 2 * 1536 * 3072 * 2 < free * GIB)
         before = max(before, pairs)
     assert before == 16

@@ -10,14 +10,23 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jointdit.panorama.agreement import cosines, looks, mean, unit_rays
+from jointdit.panorama.asked import VIEW_COUNTS
 from jointdit.panorama.fill import filled_distances, filled_picture
 from jointdit.panorama.noise import sphere_noise
 from jointdit.panorama.sphere import (
-    LAYOUTS, View, around_poles, border_weight, equirectangular_rays, even_directions, layout, sample, sample_equirectangular,
+    View,
+    around_poles,
+    border_weight,
+    equirectangular_rays,
+    even_directions,
+    layout,
+    sample,
+    sample_equirectangular,
 )  # fmt: skip
+from torch import Tensor
+
 from jointdit_blender.core.frame import Camera
 from jointdit_blender.core.lifting import rays
-from torch import Tensor
 
 LIKE = torch.zeros((), dtype=torch.float64)
 ANGLES = st.floats(-180, 180)
@@ -59,7 +68,7 @@ def test_where_views_look(view: View, looks_along: tuple[float, ...], up: tuple[
     assert torch.allclose(torch.linalg.cross(right, above), back, atol=1e-12)
 
 
-@pytest.mark.parametrize("count", LAYOUTS)
+@pytest.mark.parametrize("count", VIEW_COUNTS)
 def test_a_layout_sees_everything_well_and_turns_into_itself(count: int) -> None:
     views = layout(count)
     assert len(views) == count

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ class KnownSampler:
 
     def velocity(self, latents: Tensor, step: int, prompts: Sequence[int], rotary: Tensor | None = None) -> Tensor:
         tokens = latents.shape[1]
-        rows, columns = (int(rotary[:, axis].max()) + 1 for axis in (1, 2)) if rotary is not None else (round(tokens**0.5),) * 2
+        rows = int(rotary[:, 1].max()) + 1 if rotary is not None else round(tokens**0.5)
         columns = tokens // rows
         self.asked.append((step, len(latents) // 2, (rows, columns)))
         maps = unpack(latents, rows, columns)
@@ -66,19 +67,20 @@ def test_a_strip_is_what_the_method_says(batch: int) -> None:
     generator = torch.Generator().manual_seed(5)
     made = denoise_strip(sampler, canvas, batch, generator)
     again = torch.Generator().manual_seed(5)
-    offsets = [2 * int(torch.randint(2, (), generator=again)) for _ in range(STEPS)]
-    assert set(offsets) == {0, 2}
+    offsets = [2 * int(torch.randint(16, (), generator=again)) for _ in range(STEPS)]
+    assert max(offsets) >= 8  # farther than half a window
     # The fields of windows that are not at a border differ, so every weight and every offset counts.
     np.testing.assert_allclose(made.numpy(), plain_strip(canvas.double().numpy(), 0.7, True, offsets), atol=1e-4)
     wholes = [step for step, _, grid in sampler.asked if grid == (4, 16)]
     assert wholes == [0, 1]
-    assert max(count for _, count, grid in sampler.asked if grid == (4, 4)) == min(batch, 8)
+    sizes = [count for step, count, grid in sampler.asked if grid == (4, 4) and step == 0]
+    assert sum(sizes) == 8 and max(sizes) <= batch and max(sizes) - min(sizes) <= 1
 
 
 def test_windows_that_agree_take_plain_steps() -> None:
     canvas = torch.randn(2, 3, 16, 64, generator=torch.Generator().manual_seed(0))
     made = denoise_strip(KnownSampler(0.5, field=False), canvas, 4, torch.Generator())
-    factor = np.prod([1 + 0.5 * float(b - a) for a, b in zip(SIGMAS, SIGMAS[1:], strict=False)])
+    factor = np.prod([1 + 0.5 * float(b - a) for a, b in pairwise(SIGMAS)])
     assert torch.allclose(made, factor * canvas, atol=1e-5)
 
 
@@ -92,7 +94,7 @@ def test_the_weight_of_a_window_ramps_over_eight_latents() -> None:
 def test_a_wrapped_sphere_takes_plain_steps_and_copies_positions() -> None:
     canvas = torch.randn(2, 3, 8, 16, generator=torch.Generator().manual_seed(0))
     made = denoise_wrapped(KnownSampler(0.5, field=False), canvas, torch.Generator())
-    factor = np.prod([1 + 0.5 * float(b - a) for a, b in zip(SIGMAS, SIGMAS[1:], strict=False)])
+    factor = np.prod([1 + 0.5 * float(b - a) for a, b in pairwise(SIGMAS)])
     assert torch.allclose(made, factor * canvas, atol=1e-5)
     ids = wrapped_position_ids(2, 4).view(2, 6, 3)
     assert ids[0, :, 2].tolist() == [3, 0, 1, 2, 3, 0] and ids[:, 0, 1].tolist() == [0, 1]

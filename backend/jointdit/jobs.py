@@ -98,6 +98,10 @@ class Job:
         _within("threshold of the step cache", self.step_cache, 0, 1)
         if self.task == "panorama_depth" and (self.kind != "sphere" or self.route != "views" or self.parts or self.front):
             raise InputError("The depth of a photograph is found by views of the sphere: kind, route, directions and a front view have no use there.")
+        if not self.panorama and (self.kind, self.route, self.views, dict(self.parts), self.front) != ("sphere", "views", None, {}, None):
+            raise InputError(f"Kind, views, parts, front and route belong to panoramas; the task {self.task} makes a single picture.")
+        if self.task == "panorama" and self.image is not None:
+            raise InputError("A panorama is made from a prompt. For the depth of a photograph choose panorama_depth; to go on from a frame give it as front.")
         check_asked(self.kind, self.route, self.views, self.parts, self.front)
         if self.compile not in COMPILING:
             raise InputError(f"Compiling can be {', '.join(COMPILING)}, not {self.compile!r}.")
@@ -194,23 +198,31 @@ def generate(job: Job, models: Models, report: Callable[[Progress], None]) -> Re
     size = model_size(job, known, model.index.get("native_size") or 1024)
     wish = Wish(*size, job.steps, job.memory_plan, job.loras, job.compile)
     remarks: tuple[str, ...] = ()
+    frugal = False
     while True:
         try:
-            return _attempt(job, model, models, wish, known, report, began, remarks)
+            return _attempt(job, model, models, wish, known, report, began, remarks, frugal)
         except (MemoryError, RuntimeError) as error:
+            if job.panorama and not frugal and _is_shortage(error):
+                # One window after the other takes longer, but costs no precision as a smaller plan does.
+                traceback.clear_frames(error.__traceback__)
+                models.unload()
+                frugal = True
+                continue
             wish, remark = _second_try(error, wish, models, first=not remarks)
             remarks = (remark,)
 
 
 def _attempt(
-    job: Job, model: AnyModel, models: Models, wish: Wish, known: _Known, report: Callable[[Progress], None], began: float, remarks: tuple[str, ...]
-) -> Result:
-    """Load the model as wished and run the job."""
+    job: Job, model: AnyModel, models: Models, wish: Wish, known: _Known, report: Callable[[Progress], None], began: float,
+    remarks: tuple[str, ...], frugal: bool,
+) -> Result:  # fmt: skip
+    """Load the model as wished and run the job; `frugal` takes as little memory as can be."""
     pipeline = models.pipeline(model, wish)
     loaded = time.perf_counter()
     report(Progress("encoding", 0, 1))
     with tempfile.TemporaryDirectory(prefix="jointdit-preview-") as previews:
-        return _run(job, model, models, pipeline, known, report, Path(previews), (began, loaded), remarks)
+        return _run(job, model, models, pipeline, known, report, Path(previews), (began, loaded), remarks, frugal)
 
 
 def _second_try(error: MemoryError | RuntimeError, wish: Wish, models: Models, first: bool) -> tuple[Wish, str]:
@@ -316,6 +328,7 @@ class _Made:
 def _run(
     job: Job, model: AnyModel, models: Models, pipeline: JointDiTPipeline, known: _Known,
     report: Callable[[Progress], None], previews: Path, times: tuple[float, float], remarks: tuple[str, ...],
+    frugal: bool,
 ) -> Result:  # fmt: skip
     from .frame import folder_name, write_frame
     from .speed import set_step_cache
@@ -326,18 +339,24 @@ def _run(
     revision = model.revision()  # before the work: files may be moved meanwhile
     guidance = pipeline.config.default_guidance if job.guidance is None else job.guidance
 
+    # A sphere that is painted as one picture gets its depth afterwards, in as many steps again.
+    steps = job.steps * (2 if job.route == "latents" else 1)
+
     def on_step(step: int, preview: Preview) -> None:
         file = None
         if job.preview:
             file = previews / f"{step % 2}.png"  # two files in turn: the one just announced is not overwritten at once
             _save_preview(*preview(), file)
-        report(Progress("sampling", step + 1, job.steps, file))
-        if step + 1 == job.steps:
+        report(Progress("sampling", step + 1, steps, file))
+        if step + 1 == steps:
             report(Progress("decoding", 0, 1))
 
-    report(Progress("sampling", 0, job.steps))
+    def on_batch(step: int) -> None:
+        report(Progress("sampling", step, steps) if step < steps else Progress("decoding", 0, 1))
+
+    report(Progress("sampling", 0, steps))
     if job.panorama:
-        made = _panorama(job, models, pipeline, known, lambda step: report(Progress("sampling", step, job.steps)), on_step)
+        made = _panorama(job, models, pipeline, known, frugal, on_batch, on_step)
     else:
         made = _single(job, pipeline, known, guidance, on_step)
     sampled = time.perf_counter()
@@ -376,14 +395,19 @@ def _single(job: Job, pipeline: JointDiTPipeline, known: _Known, guidance: float
 
 
 def _panorama(
-    job: Job, models: Models, pipeline: JointDiTPipeline, known: _Known, on_batch: Callable[[int], None], on_step: Callable[[int, Preview], None]
-) -> _Made:
+    job: Job, models: Models, pipeline: JointDiTPipeline, known: _Known, frugal: bool, on_batch: Callable[[int], None],
+    on_step: Callable[[int, Preview], None],
+) -> _Made:  # fmt: skip
     """A strip or a sphere."""
     from .panorama import run, sizes
 
     size = sizes.job_size(job, known.size, pipeline.config.native_size)
-    batch = models.pairs_at_once(*sizes.window_size(job, size), job.steps)
-    made = run.make(job, pipeline, known.front or known.image, size, batch, on_batch, on_step)
+    window, device = sizes.window_size(job, size), pipeline.device_at_work
+    batch = 0 if frugal else models.pairs_at_once(*window, job.steps, sizes.agreement_bytes(job, size))
+    if batch == 0 or device.type != "cuda":
+        device = "cpu"
+        batch = 1 if frugal else max(1, models.pairs_at_once(*window, job.steps))
+    made = run.make(job, pipeline, known.front or known.image, size, batch, device, on_batch, on_step)
     return _Made(made.image, made.disparity, size, made.about)
 
 
@@ -436,6 +460,23 @@ def _warnings(job: Job, pipeline: JointDiTPipeline, known: _Known, worked: tuple
         warnings.append(f"The picture was worked on at {worked[0]} x {worked[1]} pixels and the result enlarged to {size[0]} x {size[1]}.")
     if job.panorama and job.step_cache:
         warnings.append("The step cache was not used: the parts of a panorama take turns within a step.")
-    if not job.panorama and worked[0] * worked[1] > 2.5 * native**2:
+    if job.panorama:
+        warnings += _panorama_warnings(job, pipeline, worked)
+    elif worked[0] * worked[1] > 2.5 * native**2:
         warnings.append(f"The model was trained at {native} x {native} pixels; far larger pictures lose their coherence.")
+    return warnings
+
+
+def _panorama_warnings(job: Job, pipeline: JointDiTPipeline, worked: tuple[int, int]) -> list[str]:
+    """What the person should know about a panorama."""
+    from .panorama import sizes
+
+    warnings, native = [], pipeline.config.native_size
+    level = pipeline.config.largest_pitch < 30 and job.kind == "sphere"
+    unheard = sorted({"up", "down"} & set(job.parts)) if level else []
+    if unheard:
+        warnings.append(f"This model knows level pictures only: what was asked for {' and '.join(unheard)} has no effect.")
+    side = sizes.window_size(job, worked)[0]
+    if side > 1.6 * native:
+        warnings.append(f"The model was trained at {native} x {native} pixels; views of {side} x {side} lose their coherence. Choose a smaller panorama.")
     return warnings

@@ -132,15 +132,18 @@ def choose(sizes: Sizes, machine: Machine, work: Work, wanted: str = "auto", bit
     )
 
 
-def pairs_at_once(plan: Plan, sizes: Sizes, machine: Machine, work: Work, bits_stored: float = 16.0, most: int = 16) -> int:
-    """How many pictures of a size may be denoised together under a plan: as many as fit beside the weights, 1 at least and `most` at most."""
+def pairs_at_once(plan: Plan, sizes: Sizes, machine: Machine, work: Work, bits_stored: float = 16.0, reserved: int = 0, most: int = 16) -> int:
+    """How many pictures of a size may be denoised together under a plan: as many as fit beside the weights and what is reserved, `most` at most.
+
+    0 where the reserved bytes alone are too many; one picture then fits without them.
+    """
     if plan.name == "cpu":
         spare = machine.memory_free - plan.peak
         each = work_bytes(sizes, work.tokens, bytes_each=4)
     else:
         spare = machine.free - MARGIN - _denoising(plan.name, sizes, work, bits_stored, plan.visiting)
         each = work_bytes(sizes, work.tokens) + prepared_bytes(sizes, 1)
-    return max(1, min(most, 1 + math.floor(spare / each)))
+    return max(0, min(most, 1 + math.floor((spare - reserved) / each)))
 
 
 def _possible(name: str, machine: Machine, bits_stored: float) -> bool:

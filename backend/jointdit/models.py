@@ -237,13 +237,16 @@ class Models:
             set_strengths(self._loaded.pipeline, wish.loras)
         return self._loaded.pipeline
 
-    def pairs_at_once(self, width: int, height: int, steps: int) -> int:
-        """How many pictures of a size the pipeline in memory may denoise together; with classifier-free guidance each counts twice."""
+    def pairs_at_once(self, width: int, height: int, steps: int, reserved: int = 0) -> int:
+        """How many pictures of a size the pipeline in memory may denoise together beside reserved bytes; 0 where these are too many.
+
+        With classifier-free guidance each picture counts twice.
+        """
         loaded = self._loaded
         if loaded is None:
             return 1
-        pairs = pairs_at_once(loaded.plan, loaded.sizes, loaded.machine, Work(width, height, steps), loaded.bits_stored)
-        return pairs if loaded.pipeline.transformer.config.guidance_embeds else max(1, pairs // 2)
+        pairs = pairs_at_once(loaded.plan, loaded.sizes, loaded.machine, Work(width, height, steps), loaded.bits_stored, reserved)
+        return pairs if loaded.pipeline.transformer.config.guidance_embeds else -(-pairs // 2)
 
     @property
     def remarks(self) -> tuple[str, ...]:

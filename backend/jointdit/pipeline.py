@@ -113,6 +113,11 @@ class JointDiTPipeline(DiffusionPipeline):
         self.placement = place(self, plan, device, dtype, fp8_products)
 
     @property
+    def device_at_work(self) -> torch.device:
+        """Where the transformer works."""
+        return self._execution_device
+
+    @property
     def _execution_device(self) -> torch.device:
         return self.placement.device if self.placement is not None else super()._execution_device
 
@@ -140,6 +145,10 @@ class JointDiTPipeline(DiffusionPipeline):
     def _at_work(self, what: str, *modules: torch.nn.Module, **options: bool) -> AbstractContextManager[None]:
         """While modules work; the placement, if there is one, brings them."""
         return nullcontext() if self.placement is None else getattr(self.placement, what)(*modules, **options)
+
+    def seeing(self) -> AbstractContextManager[None]:
+        """While many pictures are encoded and decoded: the autoencoder stays on the device until they all are."""
+        return self._at_work("seeing", self.vae)
 
     def _token_ids(self, tokenizer, prompts: Sequence[str], length: int) -> Tensor:
         ids = tokenizer(list(prompts), padding="max_length", max_length=length, truncation=True, return_tensors="pt").input_ids

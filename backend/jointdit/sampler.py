@@ -92,3 +92,9 @@ def _picked(prepared: Prepared, step: int, samples: list[int]) -> Prepared:
         output_modulation=prepared.output_modulation[step : step + 1, samples],
         joint_weights=weights if isinstance(weights, tuple) else weights[step : step + 1, samples],
     )
+
+
+def even_batches(count: int, most: int) -> list[tuple[int, int]]:
+    """(first, past) of batches of at most so many, as even as they can be: compiled blocks are made for each size that comes."""
+    number = -(-count // most)
+    return [(count * index // number, count * (index + 1) // number) for index in range(number)]

@@ -57,11 +57,12 @@ class SolvedDepth:
 
 
 def seam_jump(field: np.ndarray, alike: int = 1) -> tuple[float, float]:
-    """Mean jump between the last and the first column of (C, H, W), and the median of those between others, `alike` columns apart.
+    """Jump of (C, H, W) between the last and the first column, and the median of those between others, `alike` columns apart.
 
-    Views and patches have borders of their own: what is compared are places where they lie alike.
+    The jump of two columns is the median over their rows: a seam shows all along it, the outline of a thing in some rows only. Views and patches have
+    borders of their own: what is compared are places where they lie alike.
     """
-    jumps = np.abs(field - np.roll(field, 1, axis=-1)).mean(axis=(0, 1))
+    jumps = np.median(np.abs(field - np.roll(field, 1, axis=-1)).mean(axis=0), axis=0)
     return float(jumps[0]), float(np.median(jumps[::alike][1:]))
 
 
@@ -72,9 +73,14 @@ def pole_spread(field: np.ndarray) -> tuple[float, float]:
 
 
 def turn_change(field: np.ndarray, turned: np.ndarray) -> tuple[float, float]:
-    """Mean change of (C, H, W) when all noise is turned by half a turn (and the result turned back), and the median jump between columns."""
-    back = np.roll(turned, field.shape[-1] // 2, axis=-1)
-    return float(np.abs(back - field).mean()), seam_jump(field)[1]
+    """How much (C, H, W) changes when all noise is turned by half a turn and the result turned back: beside what was the seam in either, and elsewhere.
+
+    Means over a quarter of the columns and over the rest. Were the seam a special place, it would change more.
+    """
+    width = field.shape[-1]
+    change = np.abs(np.roll(turned, width // 2, axis=-1) - field).mean(axis=(0, 1))
+    beside = (np.arange(width) + width // 16) % (width // 2) < width // 8
+    return float(change[beside].mean()), float(change[~beside].mean())
 
 
 def log_distance(inverse: np.ndarray) -> np.ndarray:

@@ -1,14 +1,20 @@
 # SPDX-FileCopyrightText: 2026 JointDiT for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is above and below where no view looks: a model that knows level pictures only paints a belt, which goes on smoothly to the poles."""
+"""How a panorama goes on where nobody looked, and around a picture that was there before.
+
+A model that knows level pictures only paints a belt, which goes on smoothly to the poles.
+"""
 
 from __future__ import annotations
 
 import numpy as np
+from scipy.ndimage import binary_dilation, maximum_filter, minimum_filter
 
 from .merge import integrate
 from .sphere import equirectangular_rays
 
+MIXED = 3
+"""Pixels around a known picture where the views hold some of it."""
 BAND = np.radians(12)
 """Height of the ring beside an unseen cap that tells how it goes on."""
 
@@ -43,6 +49,25 @@ def filled_distances(inverse: np.ndarray, seen: np.ndarray) -> np.ndarray:
     filled = np.where(seen, inverse, np.maximum(rest + plane, 0))
     filled[[0, -1]] = filled[[0, -1]].mean(axis=1, keepdims=True)  # a pole is one place
     return filled
+
+
+def toned_to(picture: np.ndarray, known: np.ndarray, inside: np.ndarray, reach: float, most: float = np.inf) -> np.ndarray:
+    """(C, H, 2H) with what is known inside (H, 2H), and values around that pass over into its own within about `reach` radians.
+
+    The surroundings keep their slopes (Pérez et al., Poisson image editing, 2003); across the border values go on as they are, unless they jump by more
+    than `most` there.
+    """
+    # Just outside the border the views have already mixed both.
+    border = binary_dilation(inside, iterations=MIXED)
+    toned = []
+    for channel, own in zip(picture.astype(np.float64), known.astype(np.float64), strict=True):
+        whole = np.where(inside, own, channel)
+        free = ~border | (maximum_filter(whole, 2 * MIXED + 1) - minimum_filter(whole, 2 * MIXED + 1) > most)
+        across, down = np.roll(whole, -1, axis=1) - whole, np.diff(whole, axis=0)
+        across *= free & np.roll(free, -1, axis=1)
+        down *= free[1:] & free[:-1]
+        toned.append(integrate(across, down, whole, ~inside, inside, reach))
+    return np.where(inside, known, np.stack(toned))
 
 
 def _started(field: np.ndarray, seen: np.ndarray) -> np.ndarray:

@@ -17,11 +17,11 @@ from ..pipeline import JointDiTPipeline
 from ..sampler import Sampler
 from .agreement import looks, mean, unit_rays
 from .asked import DEFAULT_VIEWS, default_parts, view_side
-from .fill import filled_distances, filled_picture
+from .fill import filled_distances, filled_picture, toned_to
 from .merge import merge
 from .noise import sphere_noise
 from .solve import Alignment, solve
-from .sphere import View, around_poles, equirectangular_rays, layout, sample_equirectangular
+from .sphere import View, around_poles, equirectangular_rays, layout, sample, sample_equirectangular
 from .strip import denoise_strip
 from .views import Agreement, Known, denoise_views
 from .wrapped import denoise_wrapped
@@ -31,8 +31,14 @@ DECODE_PADDING = 8
 WIDE = 110.0
 """Degrees of view of level views that would not overlap otherwise."""
 SIDEWAYS = {"front": 0.0, "right": 90.0, "back": 180.0, "left": -90.0}
-UNSEEN = 1e-3
-"""Weight, of the median's, below which a place counts as not seen."""
+POLE = 60.0
+"""Degrees of pitch from which a view shows nothing but what is above or below."""
+TONE_REACH = 0.3
+"""Radians over which the colours around a known picture pass over into its own."""
+STEP = 0.7
+"""Of the logarithm of distance; more than that between a known picture and what is beside it is a step and stays one."""
+LEAST = 1e-3
+"""Of the nearest 1/r; what is farther is sky and is not led anywhere."""
 PREVIEW_HEIGHT = 96
 
 Preview = Callable[[], tuple[Tensor, Tensor]]
@@ -46,12 +52,16 @@ class Watch:
     after_batch: Callable[[int], None] = lambda step: None
     after_step: Callable[[int, Preview], None] = lambda step, preview: None
 
+    def later(self, steps: int) -> Watch:
+        """The same for what comes after so many steps."""
+        return Watch(lambda step: self.after_batch(step + steps), lambda step, preview: self.after_step(step + steps, preview))
+
 
 @dataclass(frozen=True)
 class Recipe:
     """How a panorama is made. Sizes in pixels of the whole; at most `batch` windows work at a time.
 
-    `turn` (degrees) turns the noise, and all that comes of it.
+    `device` is where views are made to agree; `turn` (degrees) turns the noise, and all that comes of it.
     """
 
     width: int
@@ -63,6 +73,7 @@ class Recipe:
     seed: int = 0
     views: int = DEFAULT_VIEWS
     batch: int = 4
+    device: torch.device | str = "cpu"
     turn: float = 0.0
 
     def generator(self) -> torch.Generator:
@@ -98,7 +109,7 @@ def make_strip(pipeline: JointDiTPipeline, recipe: Recipe, watch: Watch = Watch(
     reduction, channels = pipeline.vae_scale_factor, pipeline.vae.config.latent_channels
     height, width = recipe.height // reduction, recipe.width // reduction
     generator = recipe.generator()
-    canvas = torch.randn(2, channels, height, width, generator=generator).to(pipeline._execution_device)
+    canvas = torch.randn(2, channels, height, width, generator=generator).to(pipeline.device_at_work)
     canvas = canvas.roll(round(recipe.turn / 360 * width / 2) * 2, -1)
     sampler = _sampler(pipeline, [recipe.prompt], recipe, height // 2)
 
@@ -118,12 +129,11 @@ def make_sphere(pipeline: JointDiTPipeline, recipe: Recipe, watch: Watch = Watch
     parts = {**default_parts(recipe.prompt), **recipe.parts}
     texts, prompts = prompts_of(views, recipe.prompt, parts)
     known = [] if front is None else [_at_density(front, side / 2)]
-    agree = Agreement(pipeline, views, side, known)
-    sampler = _sampler(pipeline, texts, recipe, side // pipeline.size_multiple)
-    denoise_views(sampler, _noise(pipeline, views, side, recipe), prompts, agree, recipe.batch, watch.after_batch, _after_step(agree, watch))
+    agree = Agreement(pipeline, views, side, known, device=recipe.device)
+    _denoised(pipeline, agree, _noise(pipeline, views, side, recipe), texts, prompts, recipe, watch)
+    watch.after_batch(recipe.steps)
     fine = [] if front is None else [_at_density(front, recipe.width / (2 * np.pi))]
-    picture = _joined([*agree.pictures, *(one.image for one in fine)], [*views, *(one.view for one in fine)], recipe.height, len(fine))
-    return _with_depth(picture, views, agree.disparities, fine, recipe.height)
+    return _with_depth(_joined(agree.pictures, views, recipe.height, fine), views, agree.disparities, fine, recipe.height)
 
 
 @torch.no_grad()
@@ -131,7 +141,7 @@ def make_wrapped(pipeline: JointDiTPipeline, recipe: Recipe, watch: Watch = Watc
     """A sphere from a prompt, painted as one equirectangular picture; its depth is then found view by view, as a photograph's."""
     reduction, channels = pipeline.vae_scale_factor, pipeline.vae.config.latent_channels
     generator = recipe.generator()
-    canvas = torch.randn(2, channels, recipe.height // reduction, recipe.width // reduction, generator=generator).to(pipeline._execution_device)
+    canvas = torch.randn(2, channels, recipe.height // reduction, recipe.width // reduction, generator=generator).to(pipeline.device_at_work)
     canvas = canvas.roll(round(recipe.turn / 360 * canvas.shape[-1] / 2) * 2, -1)
     text, unguided = pipeline.guided_text([recipe.prompt], "", recipe.guidance)
     grid = canvas.shape[-2] // 2, canvas.shape[-1] // 2
@@ -141,7 +151,7 @@ def make_wrapped(pipeline: JointDiTPipeline, recipe: Recipe, watch: Watch = Watc
         watch.after_step(step, lambda: pipeline.preview(pack(clean), recipe.height, recipe.width))
 
     image, _ = _decoded(pipeline, denoise_wrapped(sampler, canvas, generator, after_step), DECODE_PADDING)
-    return depth_of_photograph(pipeline, image, recipe, watch)
+    return depth_of_photograph(pipeline, image, recipe, watch.later(recipe.steps))
 
 
 @torch.no_grad()
@@ -151,12 +161,28 @@ def depth_of_photograph(pipeline: JointDiTPipeline, photograph: Tensor, recipe: 
     views = views_of(recipe.views, pipeline.config.largest_pitch)
     small = _resized(photograph, recipe.height, recipe.width)
     images = torch.stack([sample_equirectangular(small, unit_rays(view, side, side, small)).unflatten(1, (side, side)) for view in views])
-    agree = Agreement(pipeline, views, side, image=False)
+    agree = Agreement(pipeline, views, side, images=images, device=recipe.device)
     noise = _noise(pipeline, views, side, recipe)
     latents = torch.cat([pipeline.encode_image(images).to(noise), noise[len(views) :]])
-    sampler = _sampler(pipeline, [" "], recipe, side // pipeline.size_multiple, "image_to_depth")
-    denoise_views(sampler, latents, [0] * len(views), agree, recipe.batch, watch.after_batch, _after_step(agree, watch))
+    _denoised(pipeline, agree, latents, [" "], [0] * len(views), recipe, watch, "image_to_depth")
+    watch.after_batch(recipe.steps)
     return _with_depth(photograph, views, agree.disparities, [], recipe.height)
+
+
+def _denoised(
+    pipeline: JointDiTPipeline, agree: Agreement, latents: Tensor, texts: Sequence[str], prompts: Sequence[int], recipe: Recipe, watch: Watch,
+    task: str = "joint",
+) -> None:  # fmt: skip
+    """Denoise the views until they have agreed."""
+    step_now = [0]
+
+    def after_batch(step: int) -> None:
+        step_now[0] = step
+        watch.after_batch(step)
+
+    agree.breathe = lambda: watch.after_batch(step_now[0])
+    sampler = _sampler(pipeline, texts, recipe, agree.side // pipeline.size_multiple, task)
+    denoise_views(sampler, latents, prompts, agree, recipe.batch, after_batch, lambda step: watch.after_step(step, lambda: preview_of(agree)))
 
 
 def views_of(count: int, largest_pitch: float) -> tuple[View, ...]:
@@ -176,7 +202,9 @@ def prompts_of(views: Sequence[View], prompt: str, parts: Mapping[str, str]) -> 
 
 def _text(view: View, prompt: str, parts: Mapping[str, str]) -> str:
     if abs(view.pitch) > 30:
-        return parts.get("up" if view.pitch > 0 else "down", prompt)
+        part = parts.get("up" if view.pitch > 0 else "down", prompt)
+        # Below the pole a view shows the horizon as well.
+        return part if abs(view.pitch) > POLE or prompt in part else f"{part}, {prompt}"
     near = [name for name, yaw in SIDEWAYS.items() if abs((view.yaw - yaw + 180) % 360 - 180) < 45]
     return parts.get(near[0], prompt) if near else prompt
 
@@ -190,7 +218,7 @@ def _sampler(pipeline: JointDiTPipeline, texts: Sequence[str], recipe: Recipe, p
 def _noise(pipeline: JointDiTPipeline, views: Sequence[View], side: int, recipe: Recipe) -> Tensor:
     """(2N, C, h, w): the views' noise of both branches, RGB first."""
     pixels, channels = side // pipeline.vae_scale_factor, pipeline.vae.config.latent_channels
-    noise = sphere_noise(views, 2 * channels, pixels, pixels, recipe.generator(), pipeline._execution_device, recipe.turn)
+    noise = sphere_noise(views, 2 * channels, pixels, pixels, recipe.generator(), pipeline.device_at_work, recipe.turn)
     return torch.cat(noise.chunk(2, dim=1))
 
 
@@ -202,39 +230,69 @@ def _decoded(pipeline: JointDiTPipeline, canvas: Tensor, rows: int) -> tuple[Ten
     return pictures[0].cpu(), pipeline.disparity_of(pictures[1:])[0].cpu()
 
 
-def _joined(pictures: Sequence[Tensor], views: Sequence[View], height: int, known: int = 0) -> Tensor:
-    """(3, H, 2H) in [0, 1] on the processor, from pictures (3, h, w) of views."""
-    pictures = [picture.float().cpu() for picture in pictures]
-    rays = equirectangular_rays(height, 2 * height, pictures[0]).reshape(-1, 3)
-    seen = looks(views, [tuple(picture.shape[-2:]) for picture in pictures], rays, known)
-    joined = mean(pictures, seen, len(rays)).unflatten(1, (height, 2 * height))
+def _joined(pictures: Tensor, views: Sequence[View], height: int, known: Sequence[Known] = ()) -> Tensor:
+    """(3, H, 2H) in [0, 1] on the processor, from pictures (N, 3, h, w) of views. Known ones stay, and the colours around pass over into theirs."""
+    pictures = pictures.float().cpu()
+    rays = equirectangular_rays(height, 2 * height, pictures[0])
+    seen = looks(views, [tuple(pictures.shape[-2:])] * len(views), rays.reshape(-1, 3))
+    joined = mean(list(pictures), seen, 2 * height**2).unflatten(1, (height, 2 * height)).numpy()
     there = _seen(views, height)
     if not there.all():
-        joined = torch.from_numpy(filled_picture(joined.numpy(), there)).float()
-    return joined.clamp(0, 1)
+        joined = filled_picture(joined, there)
+    for one in known:
+        inside = inside_of(one.view, one.image.shape[-2:], rays).numpy()
+        places, _ = one.view.project(rays, *one.image.shape[-2:])
+        joined = toned_to(joined, sample(one.image.float().cpu(), places).numpy(), inside, TONE_REACH)
+    return torch.from_numpy(joined).float().clamp(0, 1)
 
 
-def _seen(views: Sequence[View], height: int) -> np.ndarray:
-    """(H, 2H) bool: whether some view looks there. As far up, and down, all around as the least that is seen, so that the border is a circle."""
+def inside_of(view: View, shape: Sequence[int], rays: Tensor) -> Tensor:
+    """Which rays (..., 3) meet a picture (h, w) of a view, half a pixel from its border at least: (...) bool."""
+    places, depth = view.project(rays, *shape[-2:])
+    margin = torch.tensor([1 / shape[-1], 1 / shape[-2]], dtype=rays.dtype)
+    return (depth > 0) & (places.abs() <= 1 - margin).all(-1)
+
+
+def _seen(views: Sequence[View], height: int, known: Sequence[Known] = ()) -> np.ndarray:
+    """(H, 2H) bool: whether some view looks there. As far up, and down, all around as the least that is seen, so that the border is a circle.
+
+    What a known picture shows is seen wherever it is.
+    """
     rays = equirectangular_rays(height, 2 * height, torch.zeros((), dtype=torch.float64))
     inside = torch.zeros(rays.shape[:-1], dtype=torch.bool)
     for view in views:
         places, depth = view.project(rays, 1, 1)
         inside |= (depth > 0) & (places.abs().amax(-1) < 0.9)
     whole = inside.all(dim=1, keepdim=True)
-    return whole.expand_as(inside).numpy() if whole.any() else inside.numpy()
+    inside = whole.expand_as(inside) if whole.any() else inside
+    for one in known:
+        inside = inside | inside_of(one.view, one.disparity.shape, rays)
+    return inside.numpy()
 
 
 def _with_depth(image: Tensor, views: Sequence[View], maps: Sequence[Tensor], known: Sequence[Known], height: int) -> Sphere:
     """Solve and merge the views' disparities (h, w); a known one keeps its scale and its values."""
     everybody = [*views, *(one.view for one in known)]
-    arrays = [one.double().cpu().numpy() for one in (*maps, *(one.disparity for one in known))]
+    arrays = [one.cpu().double().numpy() for one in (*maps, *(one.disparity for one in known))]
     fixed = {len(views) + index: (one.scale, one.shift) for index, one in enumerate(known)}
     alignment = solve(everybody, arrays, fixed)
     inverse = merge(everybody, arrays, alignment, height, keep=tuple(fixed))
-    there = _seen(everybody, height)
+    there = _seen(views, height, known)
     inverse = inverse if there.all() else filled_distances(inverse, there)
+    for one in known:
+        inverse = _led_into(inverse, one)
     return Sphere(image.float().cpu(), inverse, everybody, arrays, alignment)
+
+
+def _led_into(inverse: np.ndarray, known: Known) -> np.ndarray:
+    """1/r (H, 2H) with a known picture's own inside, and surfaces around that go on from it, where there is no real step."""
+    rays = equirectangular_rays(*inverse.shape, torch.zeros((), dtype=torch.float64))
+    inside = inside_of(known.view, known.disparity.shape, rays).numpy()
+    places, cosine = known.view.project(rays, *known.disparity.shape)
+    own = (cosine * (known.scale * sample(known.disparity.cpu().double()[None], places)[0] + known.shift)).numpy()
+    least = max(float(own[inside].min()), inverse.max() * LEAST)
+    logs = toned_to(np.log(np.maximum(inverse, least))[None], np.log(np.maximum(own, least))[None], inside, TONE_REACH, STEP)[0]
+    return np.where(inside, own, np.where(inverse > least, np.exp(logs), inverse))
 
 
 def _at_density(known: Known, pixels: float) -> Known:
@@ -253,11 +311,6 @@ def _resized(picture: Tensor, height: int, width: int) -> Tensor:
     if picture.shape[-2:] == (height, width):
         return picture
     return interpolate(picture[None], (height, width), mode="bilinear", antialias=True)[0].clamp(0, 1)
-
-
-def _after_step(agree: Agreement, watch: Watch) -> Callable[[int], None]:
-    """Offer a preview of the views joined."""
-    return lambda step: watch.after_step(step, lambda: preview_of(agree))
 
 
 def preview_of(agree: Agreement) -> tuple[Tensor, Tensor]:

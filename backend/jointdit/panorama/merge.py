@@ -136,10 +136,12 @@ def _slopes(seen: Sequence[Seen], shape: tuple[int, int]) -> tuple[np.ndarray, n
     return across / across_total, down / down_total
 
 
-def integrate(across: np.ndarray, down: np.ndarray, heights: np.ndarray, known: np.ndarray, certain: np.ndarray) -> np.ndarray:
+def integrate(
+    across: np.ndarray, down: np.ndarray, heights: np.ndarray, known: np.ndarray, certain: np.ndarray, reach: float = REACH
+) -> np.ndarray:
     """(H, W): what is nearest to slopes (H, W) and (H - 1, W) and, weakly, to heights (H, W) where `known`; `certain` heights stay.
 
-    Minimises the integral over the sphere of |gradient - slopes|^2 + |result - heights|^2 / REACH^2, each pole row being one unknown.
+    Minimises the integral over the sphere of |gradient - slopes|^2 + |result - heights|^2 / reach^2, each pole row being one unknown.
     """
     rows, columns = heights.shape
     latitudes = (0.5 - (np.arange(rows) + 0.5) / rows) * np.pi
@@ -148,7 +150,7 @@ def integrate(across: np.ndarray, down: np.ndarray, heights: np.ndarray, known: 
     even_across[[0, -1]] = 0
     even_down = np.cos((latitudes[1:] + latitudes[:-1]) / 2)[:, None]
     stiff_across, stiff_down = even_across / (1 + (across / STEP) ** 2), even_down / (1 + (down / STEP) ** 2)
-    even_pull = np.cos(latitudes) * (np.pi / rows / REACH) ** 2
+    even_pull = np.cos(latitudes) * (np.pi / rows / reach) ** 2
     pull = even_pull[:, None] * known
     certain, start = certain.copy(), heights.copy()
     for pole in (0, -1):

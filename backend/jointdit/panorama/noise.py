@@ -19,7 +19,7 @@ POINTS_PER_PIXEL = 6
 def sphere_noise(
     views: Sequence[View], channels: int, height: int, width: int, generator: torch.Generator, device: torch.device | str = "cpu", turn: float = 0.0
 ) -> Tensor:
-    """(N, channels, height, width) float32 standard normal noise of N views, seen from one noise on the sphere.
+    """(N, channels, height, width) float32 standard normal noise of N views, seen from one noise on the sphere. The generator is the processor's.
 
     The sphere carries noise on an even lattice; a pixel's noise is the sum over the lattice's points that it covers, divided by the root of their number.
     So pixels of one view are exactly independent, and two views agree as far as their pixels cover the same points (the idea of integrated noise:
@@ -27,8 +27,9 @@ def sphere_noise(
     """
     count = max(_lattice_size(view, height, width) for view in views)
     points = even_directions(count, torch.empty(0, dtype=torch.float64)) @ View(yaw=turn).axes(torch.empty(0, dtype=torch.float64))
-    values = torch.randn(channels, count, generator=generator, device=generator.device).to(device)
-    return torch.stack([_seen(view, points, values, height, width, generator) for view in views])
+    # On the processor, where a sum has one order: the same seed shall give the same sphere.
+    values = torch.randn(channels, count, generator=generator)
+    return torch.stack([_seen(view, points, values, height, width, generator) for view in views]).to(device)
 
 
 def _lattice_size(view: View, height: int, width: int) -> int:
@@ -43,11 +44,10 @@ def _seen(view: View, points: Tensor, values: Tensor, height: int, width: int, g
     places, depth = view.project(points, height, width)
     column, row = ((places[:, axis] + 1) / 2 * side for axis, side in ((0, width), (1, height)))
     seen = (depth > 0) & (column >= 0) & (column < width) & (row >= 0) & (row < height)
-    pixel = (row[seen].floor() * width + column[seen].floor()).long().to(values.device)
+    pixel = (row[seen].floor() * width + column[seen].floor()).long()
     covered = torch.bincount(pixel, minlength=height * width)
-    total = torch.zeros(len(values), height * width, device=values.device).index_add_(1, pixel, values[:, seen.to(values.device)])
+    total = torch.zeros(len(values), height * width).index_add_(1, pixel, values[:, seen])
     noise = total / covered.clamp(min=1).sqrt()
     if (empty := covered == 0).any():
-        fresh = torch.randn(len(values), int(empty.sum()), generator=generator, device=generator.device)
-        noise[:, empty] = fresh.to(values.device)
+        noise[:, empty] = torch.randn(len(values), int(empty.sum()), generator=generator)
     return noise.reshape(len(values), height, width)

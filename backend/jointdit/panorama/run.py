@@ -16,7 +16,7 @@ from PIL import Image
 from ..pictures import stretched
 from .asked import DEFAULT_VIEWS
 from .make import Preview, Recipe, Sphere, Watch, depth_of_photograph, make_sphere, make_strip, make_wrapped
-from .sphere import View
+from .sphere import View, around_poles
 from .views import Known
 
 if TYPE_CHECKING:
@@ -43,13 +43,17 @@ def make(
     known: Image.Image | Front | None,
     size: tuple[int, int],
     batch: int,
+    device: torch.device | str,
     on_batch: Callable[[int], None],
     on_step: Callable[[int, Preview], None],
 ) -> Panorama:
-    """Make what the job asks for, (width, height) pixels in size; `known` is its photograph or its front view. The callbacks may raise to stop it."""
+    """Make what the job asks for, (width, height) pixels in size; `known` is its photograph or its front view.
+
+    At most `batch` windows work at a time, and views are made to agree on `device`. The callbacks may raise to stop it.
+    """
     width, height = size
     guidance = pipeline.config.default_guidance if job.guidance is None else job.guidance
-    recipe = Recipe(width, height, job.prompt, dict(job.parts), job.steps, guidance, job.seed, job.views or DEFAULT_VIEWS, batch)
+    recipe = Recipe(width, height, job.prompt, dict(job.parts), job.steps, guidance, job.seed, job.views or DEFAULT_VIEWS, batch, device)
     watch = Watch(on_batch, on_step)
     if job.kind == "strip":
         strip = make_strip(pipeline, recipe, watch)
@@ -69,12 +73,12 @@ def make(
 def _of_sphere(job: Job, sphere: Sphere, known: Image.Image | Front | None) -> Panorama:
     """The frame of a sphere; a photograph stays as it was, and its depth is fitted to it."""
     front = None if known is None or isinstance(known, Image.Image) else known
-    near, far = (job.near, job.far) if front is None else (None, max(job.far, front.far))
+    near, far = (job.near, job.far) if front is None else (None, max(job.far, front.far if math.isfinite(front.far) else 0.0))
     disparity, near, far = in_metres(sphere.inverse, near, far)
     image = known if isinstance(known, Image.Image) else _picture(sphere.image)
     if image.size != disparity.shape[::-1]:
-        disparity = np.clip(np.asarray(Image.fromarray(disparity, "F").resize(image.size, Image.Resampling.BICUBIC)), 0, 1)
-    panorama: dict[str, Any] = {"kind": "sphere", "views": len(sphere.views), "disagreement": round(sphere.alignment.disagreement, 5)}
+        disparity = _resized_around(disparity, image.size)
+    panorama: dict[str, Any] = {"kind": "sphere", "views": len(sphere.views) - (front is not None), "disagreement": round(sphere.alignment.disagreement, 5)}
     panorama |= {"parts": dict(job.parts)} if job.parts else {}
     panorama |= {"front": str(job.front)} if job.front else {}
     panorama |= {"route": job.route} if job.route != "views" else {}
@@ -90,11 +94,23 @@ def in_metres(inverse: np.ndarray, near: float | None, far: float) -> tuple[np.n
     than `far` is put there: distances in front of it stay in proportion.
     """
     nearest = float(inverse.max())
+    if nearest <= 0:  # nothing but sky
+        return np.zeros(inverse.shape, np.float32), near or far / SAME, max(far, (near or 0.0) * SAME)
     metres = inverse / (nearest * near) if near is not None else inverse
     near = near if near is not None else 1 / nearest
     far = max(min(far, 1 / max(float(metres.min()), 1e-12)), near * SAME)
     disparity = (np.maximum(metres, 1 / far) - 1 / far) / (1 / near - 1 / far)
     return disparity.astype(np.float32).clip(0, 1), near, far
+
+
+def _resized_around(disparity: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(H, 2H) at another (width, height), without a seam and with one value for each pole."""
+    beside = 4
+    padded = around_poles(torch.from_numpy(disparity)[None], beside, beside)[0].numpy()
+    inner = (beside, beside, padded.shape[1] - beside, padded.shape[0] - beside)
+    resized = np.array(Image.fromarray(padded, "F").resize(size, Image.Resampling.BICUBIC, box=inner)).clip(0, 1)
+    resized[[0, -1]] = resized[[0, -1]].mean(axis=1, keepdims=True)
+    return resized
 
 
 def _known(front: Front) -> Known:

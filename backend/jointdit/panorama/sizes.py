@@ -7,10 +7,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
-from .asked import panorama_size, view_side
+from .asked import DEFAULT_VIEWS, panorama_size, view_side
 
 if TYPE_CHECKING:
     from ..jobs import Job
+
+DECODED_BESIDE = 128
+"""Pixels on both sides together: 8 latents each."""
 
 
 def job_size(job: Job, photograph: tuple[int, int] | None, native: int) -> tuple[int, int]:
@@ -30,7 +33,18 @@ def window_size(job: Job, size: tuple[int, int]) -> tuple[int, int]:
 
 
 def model_size(job: Job, size: tuple[int, int]) -> tuple[int, int]:
-    """(width, height) in pixels of the largest picture that the model sees while a panorama of a size is made."""
-    if job.kind == "strip" or job.route == "latents":
-        return size
+    """(width, height) in pixels of the largest picture that the model sees while a panorama of a size is made; its decoder also sees across the seam."""
+    if job.kind == "strip":
+        return size[0] + DECODED_BESIDE, size[1]
+    if job.route == "latents":
+        return size[0] + DECODED_BESIDE, size[1] + DECODED_BESIDE
     return window_size(job, size)
+
+
+def agreement_bytes(job: Job, size: tuple[int, int]) -> int:
+    """About the bytes that making views agree takes: decoded pictures and means of both branches, and who sees what. Nothing for a strip."""
+    if job.kind == "strip":
+        return 0
+    views, pixels = job.views or DEFAULT_VIEWS, view_side(size[0]) ** 2
+    shared = 0.3 * views  # a place is seen by so many views, and each keeps its number, two coordinates and a weight
+    return round(views * pixels * (4 * 6 * 3 + 20 * shared))

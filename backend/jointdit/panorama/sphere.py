@@ -16,8 +16,6 @@ from torch import Tensor
 from torch.nn.functional import grid_sample, pad
 
 GOLDEN = (1 + math.sqrt(5)) / 2
-LAYOUTS = (6, 14, 18, 26)
-"""Numbers of views that `layout` knows: the faces of a cube, with its corners, with its edges, with both."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,8 @@ class View:
 def layout(count: int, angle: float | None = None) -> tuple[View, ...]:
     """Views all over the sphere, both poles and the four sides among them; without an `angle` as wide as they must be to overlap well.
 
-    They are the directions of a cube's faces, then edges, then corners. A turn by 90 degrees maps them onto each other. Raises KeyError for other counts.
+    They are the directions of a cube's faces (6), with its corners (14), its edges (18), or both (26).
+    A turn by 90 degrees maps them onto each other. Raises KeyError for other counts.
     """
     faces = [(yaw, 0.0) for yaw in (0, 90, 180, -90)] + [(0, 90.0), (0, -90.0)]
     edges = [(yaw, 0.0) for yaw in (45, 135, -135, -45)] + [(yaw, pitch) for pitch in (45.0, -45.0) for yaw in (0, 90, 180, -90)]

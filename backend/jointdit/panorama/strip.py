@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A strip all around, as the paper makes it (supplement B.5, after JointNet): square windows and, early on, the whole strip denoised together.
 
-Windows lie half a window apart and wrap around the seam. Each step moves them all by one random offset, so that no place is a border twice. What is
+Windows lie half a window apart and wrap around the seam. Each step moves them and the whole by one random offset, anywhere around: JointNet's stays below
+half a window, which keeps the border of the whole in one region. What is
 averaged are velocities, which for an Euler step is the same as averaging the results. All parts follow one schedule, that of a window.
 """
 
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..latents import image_position_ids, pack, unpack
-from ..sampler import Sampler
+from ..sampler import Sampler, even_batches
 
 WHOLE_SHARE, WHOLE_WEIGHT = 0.4, 5.0
 """For what share of the steps the whole strip is denoised too, and what it counts then."""
@@ -42,10 +43,10 @@ def denoise_strip(
     whole = sampler.rotary(image_position_ids(height // 2, width // 2, canvas.device))
     steps = len(sampler.sigmas) - 1
     for step in range(steps):
-        offset = 2 * int(torch.randint(height // 4, (), generator=generator))
+        offset = 2 * int(torch.randint(width // 2, (), generator=generator))
         turned = canvas.roll(-offset, -1)
         velocity, weights = torch.zeros_like(turned), turned.new_zeros(width)
-        for some in _batches(starts, batch):
+        for some in (starts[first:past] for first, past in even_batches(len(starts), batch)):
             for start, change in zip(some, window_velocities(sampler, turned, some, step, prompts[0]), strict=True):
                 columns = torch.arange(start, start + height, device=canvas.device) % width
                 velocity[..., columns] += weight * change
@@ -76,7 +77,3 @@ def window_weight(side: int, device: torch.device | str = "cpu") -> Tensor:
     ramp = min(RAMP, side // 2)
     from_middle = (torch.arange(side, device=device) + 0.5 - side / 2).abs()
     return ((side / 2 - from_middle) / ramp).clamp(max=1)
-
-
-def _batches(starts: Sequence[int], batch: int) -> list[Sequence[int]]:
-    return [starts[first : first + batch] for first in range(0, len(starts), batch)]
