@@ -57,7 +57,7 @@ def test_ratios_and_means() -> None:
     (mean,) = averaged([[first], [second]])
     assert (mean.value, mean.interior, mean.ratio) == (3.0, 2.0, 1.5)
     assert Measure("x", 0.0, 0.0).ratio == 1 and Measure("x", 1.0, 0.0).ratio == float("inf")
-    assert "| x | 2.0000 | 1.0000 | 2.00 | 1.1 |" in as_table([first], [])
+    assert "| x | 2.0000 | 1.0000 | 2.00 | 1.1 | NO |" in as_table([first], [])
 
 
 @pytest.mark.parametrize(("noise", "most"), [(0.0, 0.005), (0.01, 0.02)])

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jointdit.panorama.agreement import cosines, looks, mean, unit_rays
 from jointdit.panorama.asked import VIEW_COUNTS
-from jointdit.panorama.fill import filled_distances, filled_picture
+from jointdit.panorama.fill import filled_distances, filled_picture, toned_to
 from jointdit.panorama.noise import sphere_noise
 from jointdit.panorama.sphere import (
     View,
@@ -196,3 +196,18 @@ def test_an_unseen_part_of_a_picture_goes_on_smoothly() -> None:
     jumps = np.abs(np.diff(filled[0], axis=0))
     border = np.flatnonzero(np.diff(belt[:, 0]))
     assert jumps[border].max() < 0.05
+
+
+def test_surroundings_pass_over_into_a_known_picture() -> None:
+    rays_ = equirectangular_rays(64, 128, LIKE).numpy()
+    picture = 0.3 + 0.1 * rays_[None, ..., 1]
+    inside = (np.abs(rays_[..., 0]) < 0.4) & (np.abs(rays_[..., 1]) < 0.4) & (rays_[..., 2] < 0)
+    toned = toned_to(picture, picture + 0.2, inside, 0.3)
+    np.testing.assert_array_equal(toned[0, inside], picture[0, inside] + 0.2)
+    change = (toned - picture)[0]
+    beside = (rays_[32, :, 0] > 0.42) & (rays_[32, :, 0] < 0.48) & (rays_[32, :, 2] < 0)
+    assert (change[32, beside] > 0.12).all() and np.abs(change[:, :20]).max() < 0.01  # beside it near its tone, behind as before
+    assert change.min() > -1e-6 and change.max() < 0.2 + 1e-6
+    # A step larger than asked for stays a step.
+    stepped = toned_to(picture, picture + 5.0, inside, 0.3, most=1.0)
+    assert np.abs((stepped - picture)[0][~inside]).max() < 0.5

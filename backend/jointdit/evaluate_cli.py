@@ -26,18 +26,22 @@ def evaluate_group() -> None:
 def evaluate_panorama(model: str, seeds: int, steps: int, scenes: int, file: Path | None) -> None:
     """Seams, poles, turns and overlaps of spheres, strips and photographs; and the solved depth of procedural spheres."""
     from .evaluation.panorama import as_json, as_table, measure_model, solved_depth
+    from .frame import check_output
     from .models import Models
     from .wishes import Wish
 
     models = Models()
     try:
+        if file is not None:
+            check_output(file.absolute().parent)
         found = models.find(model)
         side = min(found.index.get("native_size") or 1024, 512)
         pipeline = models.pipeline(found, Wish(4 * side, side, steps))
     except JointDiTError as error:
         raise click.ClickException(str(error)) from error
     solved = [solved_depth(range(scenes), noise) for noise in (0.0, 0.01, 0.02)]
-    measures = measure_model(pipeline, seeds, steps, lambda what: click.echo(what, err=True))
+    batch = max(1, models.pairs_at_once(side, side, steps))
+    measures = measure_model(pipeline, seeds, steps, batch, lambda what: click.echo(what, err=True))
     click.echo(as_table(measures, solved))
     if file is not None:
         file.write_text(json.dumps(as_json(measures, solved), indent=1) + "\n", encoding="utf-8")

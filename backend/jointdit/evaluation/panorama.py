@@ -16,7 +16,7 @@ import torch
 from ..panorama.make import Recipe, Sphere, Strip, depth_of_photograph, make_sphere, make_strip
 from ..panorama.merge import merge
 from ..panorama.solve import consistency, solve
-from ..panorama.sphere import layout
+from ..panorama.sphere import View, layout
 from ..pipeline import JointDiTPipeline
 from ..procedural.panorama import radial_distance, render_panorama
 
@@ -44,6 +44,11 @@ class Measure:
     def ratio(self) -> float:
         """1 is as inside; nothing at all is whole, too."""
         return self.value / self.interior if self.interior > 0 else 1.0 if self.value <= 0 else float("inf")
+
+    @property
+    def met(self) -> bool:
+        """Whether the ratio is within its target."""
+        return self.ratio <= self.target
 
 
 @dataclass(frozen=True)
@@ -119,7 +124,9 @@ def averaged(runs: Sequence[Sequence[Measure]]) -> list[Measure]:
     ]
 
 
-def measure_model(pipeline: JointDiTPipeline, seeds: int = 1, steps: int = 20, report: Callable[[str], None] = lambda what: None) -> list[Measure]:
+def measure_model(
+    pipeline: JointDiTPipeline, seeds: int = 1, steps: int = 20, batch: int = 8, report: Callable[[str], None] = lambda what: None
+) -> list[Measure]:
     """All measures of a model: spheres and strips of `PROMPTS`, and the depth of procedural photographs."""
     side = min(pipeline.config.native_size, 512)
     guidance = pipeline.config.default_guidance
@@ -127,9 +134,9 @@ def measure_model(pipeline: JointDiTPipeline, seeds: int = 1, steps: int = 20, r
     for seed in range(seeds):
         for number, prompt in enumerate(PROMPTS):
             report(prompt)
-            whole = Recipe(4 * side, 2 * side, prompt, steps=steps, guidance=guidance, seed=seed, batch=8)
+            whole = Recipe(4 * side, 2 * side, prompt, steps=steps, guidance=guidance, seed=seed, batch=batch)
             spheres.append(measure_spheres(lambda turn, r=whole: make_sphere(pipeline, _turned(r, turn)), "sphere", side // 2))
-            belt = Recipe(4 * side, side, prompt, steps=steps, guidance=guidance, seed=seed, batch=8)
+            belt = Recipe(4 * side, side, prompt, steps=steps, guidance=guidance, seed=seed, batch=batch)
             strips.append(measure_strips(lambda turn, r=belt: make_strip(pipeline, _turned(r, turn)), pipeline.size_multiple))
             photograph = render_panorama(100 * seed + number, 2 * side).image
 
@@ -167,7 +174,7 @@ def solved_depth(seeds: Sequence[int], noise: float = 0.01, side: int = 128, vie
     return SolvedDepth(noise, float(np.mean(errors)), float(np.mean(right)), len(seeds))
 
 
-def _exact_disparity(seed: int, view, side: int) -> np.ndarray:
+def _exact_disparity(seed: int, view: View, side: int) -> np.ndarray:
     """(side, side) min-max normalised 1/z of a view of a procedural panorama; a view of nothing but sky is 0."""
     rays = view.rays(side, side, torch.zeros((), dtype=torch.float64))
     lengths = rays.norm(dim=-1)
@@ -177,13 +184,14 @@ def _exact_disparity(seed: int, view, side: int) -> np.ndarray:
 
 def as_table(measures: Sequence[Measure], solved: Sequence[SolvedDepth]) -> str:
     """Both as tables in Markdown."""
-    lines = ["| measure | value | inside | ratio | at most |", "|---|---|---|---|---|"]
-    lines += [f"| {m.what} | {m.value:.4f} | {m.interior:.4f} | {m.ratio:.2f} | {m.target:g} |" for m in measures]
+    lines = ["| measure | value | inside | ratio | at most | met |", "|---|---|---|---|---|---|"]
+    lines += [f"| {m.what} | {m.value:.4f} | {m.interior:.4f} | {m.ratio:.2f} | {m.target:g} | {'yes' if m.met else 'NO'} |" for m in measures]
     lines += ["", "| exact disparities with noise | AbsRel | delta1 | panoramas |", "|---|---|---|---|"]
     lines += [f"| {s.noise:g} | {100 * s.relative_error:.2f} % | {100 * s.delta1:.1f} % | {s.panoramas} |" for s in solved]
     return "\n".join(lines)
 
 
-def as_json(measures: Sequence[Measure], solved: Sequence[SolvedDepth]) -> dict[str, list[dict[str, float | str]]]:
-    """Both as plain data."""
-    return {"measures": [{**asdict(m), "ratio": m.ratio} for m in measures], "solved": [asdict(s) for s in solved]}
+def as_json(measures: Sequence[Measure], solved: Sequence[SolvedDepth]) -> dict[str, list[dict[str, float | str | None]]]:
+    """Both as plain data; an infinite ratio is None."""
+    plain = [{**asdict(m), "ratio": m.ratio if np.isfinite(m.ratio) else None, "met": m.met} for m in measures]
+    return {"measures": plain, "solved": [asdict(s) for s in solved]}
