@@ -17,6 +17,7 @@ from jointdit.jobs import Job, Progress, generate
 from jointdit.memory import GIB, Machine
 from jointdit.models import Models
 from jointdit.pipeline import JointDiTPipeline
+from jointdit.sampler import Sampler
 from jointdit.speed import set_step_cache
 from jointdit.wishes import Lora, Wish
 from test_jobs import silent
@@ -45,15 +46,15 @@ def job(output: Path, **changes: object) -> Job:
 def run_out_of_memory(monkeypatch: pytest.MonkeyPatch, times: int, kind: type[BaseException] = torch.OutOfMemoryError) -> list[str]:
     """Let the sampling fail in its first step, so many times; returns the list of plans under which it was tried."""
     tried: list[str] = []
-    plain = JointDiTPipeline._velocity
+    plain = Sampler.velocity
 
-    def failing(self: JointDiTPipeline, *arguments: object) -> torch.Tensor:
-        tried.append(self.placement.plan.name)
+    def failing(self: Sampler, *arguments: object) -> torch.Tensor:
+        tried.append(self._visit.__self__.placement.plan.name)
         if len(tried) <= times:
             raise kind("CUDA out of memory. Tried to allocate 20.00 GiB.")
         return plain(self, *arguments)
 
-    monkeypatch.setattr(JointDiTPipeline, "_velocity", failing)
+    monkeypatch.setattr(Sampler, "velocity", failing)
     return tried
 
 
@@ -126,7 +127,7 @@ def test_other_errors_are_not_taken_for_a_shortage(models: Models, tmp_path: Pat
     def broken(*_: object) -> torch.Tensor:
         raise RuntimeError("shapes do not match")
 
-    monkeypatch.setattr(JointDiTPipeline, "_velocity", broken)
+    monkeypatch.setattr(Sampler, "velocity", broken)
     with pytest.raises(RuntimeError, match="shapes do not match"):
         generate(job(tmp_path), models, silent)
 
@@ -136,14 +137,14 @@ def test_a_compiler_that_fails_is_done_without(models: Models, tmp_path: Path, m
 
     compiled: list[bool] = []
     monkeypatch.setattr("jointdit.speed.compile_blocks", lambda transformer: compiled.append(True))
-    plain = JointDiTPipeline._velocity
+    plain = Sampler.velocity
 
-    def failing(self: JointDiTPipeline, *arguments: object) -> torch.Tensor:
+    def failing(self: Sampler, *arguments: object) -> torch.Tensor:
         if models.compiled:
             raise BackendCompilerFailed(lambda: None, RuntimeError("no compiler"), None)
         return plain(self, *arguments)
 
-    monkeypatch.setattr(JointDiTPipeline, "_velocity", failing)
+    monkeypatch.setattr(Sampler, "velocity", failing)
     result = generate(job(tmp_path, compile="on"), models, silent)
     assert compiled == [True] and "could not be compiled" in result.warnings[0]
     assert not generate(job(tmp_path), models, silent).warnings  # nor is it tried again
@@ -173,15 +174,15 @@ def test_two_models_in_one_process_have_their_own_kernels(models: Models, monkey
 
 
 def test_library_shortages_are_shortages(models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    plain, tried = JointDiTPipeline._velocity, []
+    plain, tried = Sampler.velocity, []
 
-    def failing(self: JointDiTPipeline, *arguments: object) -> torch.Tensor:
+    def failing(self: Sampler, *arguments: object) -> torch.Tensor:
         tried.append(1)
         if len(tried) == 1:
             raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
         return plain(self, *arguments)
 
-    monkeypatch.setattr(JointDiTPipeline, "_velocity", failing)
+    monkeypatch.setattr(Sampler, "velocity", failing)
     assert "ran out of memory" in generate(job(tmp_path), models, silent).warnings[0]
 
 

@@ -23,7 +23,7 @@ from .noise import sphere_noise
 from .solve import Alignment, solve
 from .sphere import View, around_poles, equirectangular_rays, layout, sample, sample_equirectangular
 from .strip import denoise_strip
-from .views import Agreement, Known, denoise_views
+from .views import Agreement, Known, denoise_views, stretched
 from .wrapped import denoise_wrapped
 
 DECODE_PADDING = 8
@@ -273,7 +273,7 @@ def _seen(views: Sequence[View], height: int, known: Sequence[Known] = ()) -> np
 def _with_depth(image: Tensor, views: Sequence[View], maps: Sequence[Tensor], known: Sequence[Known], height: int) -> Sphere:
     """Solve and merge the views' disparities (h, w); a known one keeps its scale and its values."""
     everybody = [*views, *(one.view for one in known)]
-    arrays = [one.cpu().double().numpy() for one in (*maps, *(one.disparity for one in known))]
+    arrays = [one.cpu().double().numpy() for one in (*map(stretched, maps), *(one.disparity for one in known))]
     fixed = {len(views) + index: (one.scale, one.shift) for index, one in enumerate(known)}
     alignment = solve(everybody, arrays, fixed)
     inverse = merge(everybody, arrays, alignment, height, keep=tuple(fixed))

@@ -111,7 +111,7 @@ class Agreement:
     def _agreed_disparities(self, own: Tensor) -> Tensor:
         """The mean of inverse distances, as each view's own disparity: (N, s, s)."""
         # An early estimate has little contrast; up to scale and shift it says the same from 0 to 1, where a shift is never negative.
-        disparities = [*map(_stretched, own), *(known.disparity.to(own) for known in self.known)]
+        disparities = [*map(stretched, own), *(known.disparity.to(own) for known in self.known)]
         fixed = {len(self.views) + index: (known.scale, known.shift) for index, known in enumerate(self.known)}
         alignment = solve(self.everybody, [one.cpu() for one in disparities], fixed, POINTS, iterations=ITERATIONS)
         slants = [cosines(view, *one.shape, one) for view, one in zip(self.everybody, disparities, strict=True)]
@@ -120,7 +120,7 @@ class Agreement:
         return torch.stack([_in_range_of(one, inverse / slant) for one, inverse, slant in zip(own, agreed, slants, strict=False)])
 
 
-def _stretched(disparity: Tensor) -> Tensor:
+def stretched(disparity: Tensor) -> Tensor:
     """(h, w) from 0 to 1."""
     low, high = disparity.min(), disparity.max()
     return (disparity - low) / (high - low).clamp(min=1e-6)
