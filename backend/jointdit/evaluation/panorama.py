@@ -33,7 +33,7 @@ PROMPTS = (
 
 @dataclass(frozen=True)
 class Measure:
-    """A value and its interior value, mean over panoramas; `target` is the most that their ratio may be."""
+    """A value and its interior value, of one panorama or medians over several; `target` is the most that their ratio may be."""
 
     what: str
     value: float
@@ -116,10 +116,10 @@ def measure_strips(make: Callable[[float], Strip], alike: int) -> list[Measure]:
     return measures
 
 
-def averaged(runs: Sequence[Sequence[Measure]]) -> list[Measure]:
-    """The mean values of the same measures of several panoramas."""
+def medians(runs: Sequence[Sequence[Measure]]) -> list[Measure]:
+    """The medians of the same measures over several panoramas: what happens to stand at one panorama's seam does not decide."""
     return [
-        Measure(same[0].what, float(np.mean([m.value for m in same])), float(np.mean([m.interior for m in same])), same[0].target)
+        Measure(same[0].what, float(np.median([m.value for m in same])), float(np.median([m.interior for m in same])), same[0].target)
         for same in zip(*runs, strict=True)
     ]
 
@@ -145,7 +145,7 @@ def measure_model(
                 return depth_of_photograph(pipeline, photograph.roll(shift, -1), _turned(r, turn))
 
             photographs.append([m for m in measure_spheres(depth, "photograph", side // 2) if "picture" not in m.what])
-    return [*averaged(spheres), *averaged(strips), *averaged(photographs)]
+    return [*medians(spheres), *medians(strips), *medians(photographs)]
 
 
 def _turned(recipe: Recipe, turn: float) -> Recipe:
