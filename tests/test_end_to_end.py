@@ -53,3 +53,15 @@ def test_points_from_the_same_frame(tmp_path: Path) -> None:
     done = scene(tmp_path, "--frame", str(frame.folder), "--geometry", "points", "--out", "points.blend")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "points.blend").is_file() and "points" in done.stdout
+
+
+def test_a_prompt_becomes_a_dome_that_shows_the_sphere(tmp_path: Path) -> None:
+    words = ("--prompt", "a house on a green meadow", "--panorama", "sphere", "--steps", "3", "--size", "512x256", "--part", "front=a red cube")
+    done = scene(tmp_path, *words, "--out", "dome.blend", "--render", "preview.png", "--python", sys.executable)
+    assert done.returncode == 0, done.stderr
+    assert "passed over" not in done.stderr
+    (frame,) = (tmp_path / "frames").iterdir()
+    with Image.open(frame / "image.png") as made, Image.open(tmp_path / "preview.png") as preview:
+        assert made.size == (512, 256) and preview.width == 2 * preview.height
+        picture, seen = (np.asarray(x.convert("RGB").resize((64, 32), Image.Resampling.BOX), np.float32) for x in (made, preview))
+    assert np.abs(picture - seen).mean() < 4  # of 255: the dome's own camera sees the sphere
