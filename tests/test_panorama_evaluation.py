@@ -15,12 +15,15 @@ from jointdit.evaluation.panorama import Measure, as_table, log_distance, median
 
 
 def test_the_jump_at_the_seam() -> None:
-    ramp = np.broadcast_to(np.arange(8.0), (2, 3, 8))
-    assert seam_jump(ramp) == (7.0, 1.0)
-    wave = np.broadcast_to(np.array([0.0, 1, 0, 1, 0, 1, 0, 1]), (1, 2, 8))
-    assert seam_jump(wave) == (1.0, 1.0)
-    patches = np.broadcast_to(np.array([0.0, 0, 3, 3, 6, 6, 9, 9]), (1, 2, 8))  # steps of 3 between patches of two, 9 across the seam
-    assert seam_jump(patches) == (9.0, 0.0) and seam_jump(patches, alike=2) == (9.0, 3.0)
+    ramp = np.broadcast_to(np.arange(8.0), (2, 3, 8))  # a jump of 7 at the seam, of 1 in the middle, however it is turned
+    assert seam_jump(ramp, ramp) == (7.0, 1.0)
+    # The same scene turned has its step of 5 in the middle: no seam at all.
+    step = np.zeros((1, 3, 8))
+    step[..., :4] = 5
+    assert seam_jump(step, np.roll(step, 4, -1)) == (5.0, 5.0)
+    # It is only there where the seam is, in both.
+    seam = np.broadcast_to(np.array([3.0, 2, 1, 0, 0, 1, 2, 0]), (1, 3, 8))
+    assert seam_jump(seam, seam) == (3.0, 0.0)
 
 
 def test_the_spread_at_the_poles() -> None:
@@ -34,9 +37,9 @@ def test_the_spread_at_the_poles() -> None:
 def test_an_outline_is_no_seam() -> None:
     field = np.zeros((1, 5, 8))
     field[:, :2, 0] = 9  # in two of five rows
-    assert seam_jump(field) == (0.0, 0.0)
+    assert seam_jump(field, field) == (0.0, 0.0)
     field[:, :3, 0] = 9
-    assert seam_jump(field)[0] == 9
+    assert seam_jump(field, field)[0] == 9
 
 
 def test_the_change_under_half_a_turn() -> None:

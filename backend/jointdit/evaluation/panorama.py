@@ -61,14 +61,15 @@ class SolvedDepth:
     panoramas: int
 
 
-def seam_jump(field: np.ndarray, alike: int = 1) -> tuple[float, float]:
-    """Jump of (C, H, W) between the last and the first column, and the median of those between others, `alike` columns apart.
+def seam_jump(field: np.ndarray, turned: np.ndarray) -> tuple[float, float]:
+    """Jump of (C, H, W) across the seam, and at the same places of the scene where they are no seam.
 
-    The jump of two columns is the median over their rows: a seam shows all along it, the outline of a thing in some rows only. Views and patches have
-    borders of their own: what is compared are places where they lie alike.
+    `turned` is the same made with all noise turned by half a turn: what is at the seam of one is in the middle of the other, so that what happens to
+    stand there counts in both. The jump of two columns is the median over their rows: a seam shows all along it, an outline in some rows only.
     """
-    jumps = np.median(np.abs(field - np.roll(field, 1, axis=-1)).mean(axis=0), axis=0)
-    return float(jumps[0]), float(np.median(jumps[::alike][1:]))
+    middle = field.shape[-1] // 2
+    jumps = [np.median(np.abs(one - np.roll(one, 1, axis=-1)).mean(axis=0), axis=0) for one in (field, turned)]
+    return float(jumps[0][0] + jumps[1][0]) / 2, float(jumps[0][middle] + jumps[1][middle]) / 2
 
 
 def pole_spread(field: np.ndarray) -> tuple[float, float]:
@@ -93,25 +94,25 @@ def log_distance(inverse: np.ndarray) -> np.ndarray:
     return -np.log(np.maximum(inverse, inverse.max() / FARTHEST))[None]
 
 
-def measure_spheres(make: Callable[[float], Sphere], name: str, alike: int) -> list[Measure]:
+def measure_spheres(make: Callable[[float], Sphere], name: str) -> list[Measure]:
     """The measures of one sphere; `make` makes it with its noise turned by degrees."""
     sphere, turned = make(0.0), make(180.0)
     fields = {"picture": (sphere.image.numpy(), turned.image.numpy()), "depth": (log_distance(sphere.inverse), log_distance(turned.inverse))}
     measures = []
     for modality, (field, other) in fields.items():
-        measures.append(Measure(f"{name}: {modality}, jump across the seam", *seam_jump(field, alike)))
+        measures.append(Measure(f"{name}: {modality}, jump across the seam", *seam_jump(field, other)))
         measures.append(Measure(f"{name}: {modality}, change under half a turn", *turn_change(field, other)))
         measures.append(Measure(f"{name}: {modality}, spread at the poles", *pole_spread(field)))
     inside, border = consistency(sphere.views, sphere.disparities, sphere.alignment)
     return [*measures, Measure(f"{name}: depth, AbsRel between views at their borders", border, inside)]
 
 
-def measure_strips(make: Callable[[float], Strip], alike: int) -> list[Measure]:
+def measure_strips(make: Callable[[float], Strip]) -> list[Measure]:
     """The measures of one strip; `make` makes it with its noise turned by degrees."""
     strip, turned = make(0.0), make(180.0)
     measures = []
     for modality, field, other in (("picture", strip.image, turned.image), ("depth", strip.disparity[None], turned.disparity[None])):
-        measures.append(Measure(f"strip: {modality}, jump across the seam", *seam_jump(field.numpy(), alike)))
+        measures.append(Measure(f"strip: {modality}, jump across the seam", *seam_jump(field.numpy(), other.numpy())))
         measures.append(Measure(f"strip: {modality}, change under half a turn", *turn_change(field.numpy(), other.numpy())))
     return measures
 
@@ -131,20 +132,21 @@ def measure_model(
     side = min(pipeline.config.native_size, 512)
     guidance = pipeline.config.default_guidance
     spheres, strips, photographs = [], [], []
-    for seed in range(seeds):
+    for run in range(seeds):
         for number, prompt in enumerate(PROMPTS):
             report(prompt)
+            seed = run * len(PROMPTS) + number  # the offsets of a strip, which come from its seed, must not be the same in all
             whole = Recipe(4 * side, 2 * side, prompt, steps=steps, guidance=guidance, seed=seed, batch=batch)
-            spheres.append(measure_spheres(lambda turn, r=whole: make_sphere(pipeline, _turned(r, turn)), "sphere", side // 2))
+            spheres.append(measure_spheres(lambda turn, r=whole: make_sphere(pipeline, _turned(r, turn)), "sphere"))
             belt = Recipe(4 * side, side, prompt, steps=steps, guidance=guidance, seed=seed, batch=batch)
-            strips.append(measure_strips(lambda turn, r=belt: make_strip(pipeline, _turned(r, turn)), pipeline.size_multiple))
-            photograph = render_panorama(100 * seed + number, 2 * side).image
+            strips.append(measure_strips(lambda turn, r=belt: make_strip(pipeline, _turned(r, turn))))
+            photograph = render_panorama(seed, 2 * side).image
 
             def depth(turn: float, r: Recipe = whole, photograph: torch.Tensor = photograph) -> Sphere:
                 shift = round(turn / 360 * photograph.shape[-1])
                 return depth_of_photograph(pipeline, photograph.roll(shift, -1), _turned(r, turn))
 
-            photographs.append([m for m in measure_spheres(depth, "photograph", side // 2) if "picture" not in m.what])
+            photographs.append([m for m in measure_spheres(depth, "photograph") if "picture" not in m.what])
     return [*medians(spheres), *medians(strips), *medians(photographs)]
 
 
