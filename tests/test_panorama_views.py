@@ -16,7 +16,7 @@ from jointdit.panorama.asked import default_parts
 from jointdit.panorama.make import Recipe, depth_of_photograph, make_sphere, make_strip, make_wrapped, prompts_of, views_of
 from jointdit.panorama.solve import consistency
 from jointdit.panorama.sphere import View, equirectangular_rays, layout, sample_equirectangular
-from jointdit.panorama.views import Agreement, Known, denoise_views
+from jointdit.panorama.views import AT_ONCE, Agreement, Known, denoise_views
 from jointdit.pipeline import JointDiTPipeline
 from tiny import tiny_pipeline
 
@@ -58,7 +58,8 @@ def test_batches_do_not_matter(tiny: JointDiTPipeline) -> None:
         calls: list[int] = []
         agree = Agreement(tiny, views, 32)
         results.append(denoise_views(tiny.sampler(text, (2, 2), 3, 2.0, "joint", unguided), noise, prompts, agree, batch, calls.append))
-        assert calls == [step for step in range(3) for _ in range(-(-6 // batch))]
+        # Each batch of a step, and each part that the autoencoder sees of both modalities: decoded, and encoded as it was and as agreed.
+        assert calls == [step for step in range(3) for _ in range(-(-6 // batch) + 6 * -(-6 // AT_ONCE))]
     assert torch.allclose(results[0], results[1], atol=1e-4) and torch.allclose(results[0], results[2], atol=1e-4)
 
 

@@ -174,15 +174,8 @@ def _denoised(
     task: str = "joint",
 ) -> None:  # fmt: skip
     """Denoise the views until they have agreed."""
-    step_now = [0]
-
-    def after_batch(step: int) -> None:
-        step_now[0] = step
-        watch.after_batch(step)
-
-    agree.breathe = lambda: watch.after_batch(step_now[0])
     sampler = _sampler(pipeline, texts, recipe, agree.side // pipeline.size_multiple, task)
-    denoise_views(sampler, latents, prompts, agree, recipe.batch, after_batch, lambda step: watch.after_step(step, lambda: preview_of(agree)))
+    denoise_views(sampler, latents, prompts, agree, recipe.batch, watch.after_batch, lambda step: watch.after_step(step, lambda: preview_of(agree)))
 
 
 def views_of(count: int, largest_pitch: float) -> tuple[View, ...]:

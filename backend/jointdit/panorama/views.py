@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -47,8 +48,8 @@ class Known:
 class Agreement:
     """Makes the clean estimates of N views agree, each `side` pixels square. `known` pictures are kept in both modalities.
 
-    `images` (N, 3, s, s) are the views' pictures where these are given and only the depth is to agree. The means are taken on `device`; `breathe` is called
-    now and then and may raise to stop. Afterwards `pictures` (N, 3, s, s) and `disparities` (N, s, s) are what was agreed on last: after the last step they
+    `images` (N, 3, s, s) are the views' pictures where these are given and only the depth is to agree. The means are taken on `device`.
+    Afterwards `pictures` (N, 3, s, s) and `disparities` (N, s, s) are what was agreed on last: after the last step they
     are the result, which need not go through the autoencoder once more.
     """
 
@@ -58,7 +59,6 @@ class Agreement:
     known: Sequence[Known] = ()
     images: Tensor | None = None
     device: torch.device | str = "cpu"
-    breathe: Callable[[], None] = lambda: None
     pictures: Tensor | None = None
     disparities: Tensor | None = None
     _seen: list[list[Look]] = field(default_factory=list)
@@ -68,33 +68,33 @@ class Agreement:
         """The views, then the known pictures'."""
         return [*self.views, *(known.view for known in self.known)]
 
-    def __call__(self, clean: Tensor) -> Tensor:
-        """Clean estimates (2N, C, h, w) -> the same in agreement."""
+    def __call__(self, clean: Tensor, breathe: Callable[[], None] = lambda: None) -> Tensor:
+        """Clean estimates (2N, C, h, w) -> the same in agreement; `breathe` is called now and then and may raise to stop."""
         of_images, of_maps = clean.chunk(2)
         with self.pipeline.seeing():
-            own = self._in_parts(self.pipeline.decode_disparity, of_maps)
+            own = self._in_parts(self.pipeline.decode_disparity, of_maps, breathe)
             self.disparities = self._agreed_disparities(own)
             # What the autoencoder loses is lost in both, so that views which agree stay as they are.
-            of_maps = of_maps + self._change(self.pipeline.encode_disparity, own, self.disparities).to(clean)
+            of_maps = of_maps + self._change(self.pipeline.encode_disparity, own, self.disparities, breathe).to(clean)
             if self.images is None:
-                own = self._in_parts(self.pipeline.decode_image, of_images)
+                own = self._in_parts(self.pipeline.decode_image, of_images, breathe)
                 self.pictures = self._agreed([*own, *(known.image.to(own) for known in self.known)])
-                of_images = of_images + self._change(self.pipeline.encode_image, own, self.pictures).to(clean)
+                of_images = of_images + self._change(self.pipeline.encode_image, own, self.pictures, breathe).to(clean)
             else:
-                self.pictures = self.images
+                self.pictures = self.images.to(own)
         return torch.cat([of_images, of_maps])
 
-    def _in_parts(self, work: Callable[[Tensor], Tensor], tensors: Tensor) -> Tensor:
+    def _in_parts(self, work: Callable[[Tensor], Tensor], tensors: Tensor, breathe: Callable[[], None]) -> Tensor:
         """Let the autoencoder work on a few views at a time; the result is on the agreement's device."""
         parts = []
         for part in tensors.split(AT_ONCE):
-            self.breathe()
+            breathe()
             parts.append(work(part).to(self.device))
         return torch.cat(parts)
 
-    def _change(self, encode: Callable[[Tensor], Tensor], own: Tensor, agreed: Tensor) -> Tensor:
+    def _change(self, encode: Callable[[Tensor], Tensor], own: Tensor, agreed: Tensor, breathe: Callable[[], None]) -> Tensor:
         """What the agreement changes in the latents (N, C, h, w)."""
-        return self._in_parts(encode, agreed) - self._in_parts(encode, own)
+        return self._in_parts(encode, agreed, breathe) - self._in_parts(encode, own, breathe)
 
     def _look(self, like: Tensor) -> list[list[Look]]:
         """Who sees the rays of each view; found once."""
@@ -163,7 +163,7 @@ def denoise_views(
         # z = (1 - sigma) * clean + sigma * noise, so that this is the noise; of a held branch nothing is left of it.
         held = sampler.task == "image_to_depth"
         clean, noise = latents - sigma * velocity, latents + (1 - sigma) * velocity
-        clean = agree(clean).to(latents)
+        clean = agree(clean, partial(after_batch, step)).to(latents)
         stepped = (1 - following) * clean + following * noise
         latents = torch.cat([latents.chunk(2)[0], stepped.chunk(2)[1]]) if held else stepped
         after_step(step)
