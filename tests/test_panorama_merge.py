@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cache
 from unittest.mock import patch
 
@@ -23,13 +22,7 @@ SIZE, HEIGHT = 128, 128
 SCENES = {"room": ROOM, "furnished": FURNISHED, "outdoors": OUTDOORS, "endless": ENDLESS}
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """On a busy machine threads wait for each other much longer than what they do here takes."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @cache

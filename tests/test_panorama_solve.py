@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cache, partial
 
 import numpy as np
@@ -22,13 +21,7 @@ solved = partial(solve, points=8000)
 """As precise as this needs, and quicker."""
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """On a busy machine threads wait for each other much longer than what they do here takes."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 SCENES = {"room": ROOM, "furnished": FURNISHED, "outdoors": OUTDOORS}

@@ -25,13 +25,7 @@ THING = re.compile(rf"\b({'|'.join(COLOURS)})(?: and white)?(?: striped)?(?: aut
 ROOF = re.compile(rf"\b({'|'.join(COLOURS)}) roof\b")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Threads that wait for each other on a busy machine make these small renders many times slower."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
