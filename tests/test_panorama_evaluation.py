@@ -14,16 +14,22 @@ from jointdit import cli
 from jointdit.evaluation.panorama import Measure, as_table, log_distance, medians, pole_spread, seam_jump, solved_depth, turn_change
 
 
+def turned(field: np.ndarray) -> list[np.ndarray]:
+    """The same scene turned by quarters, as a maker without any seam makes it."""
+    return [np.roll(field, quarter * field.shape[-1] // 4, -1) for quarter in range(4)]
+
+
 def test_the_jump_at_the_seam() -> None:
-    ramp = np.broadcast_to(np.arange(8.0), (2, 3, 8))  # a jump of 7 at the seam, of 1 in the middle, however it is turned
-    assert seam_jump(ramp, ramp) == (7.0, 1.0)
-    # The same scene turned has its step of 5 in the middle: no seam at all.
+    ramp = np.broadcast_to(np.arange(8.0), (2, 3, 8))  # a jump of 7 at the seam, of 1 elsewhere, however it is turned
+    assert seam_jump([ramp] * 4) == (7.0, 1.0)
+    # A step of the scene is at the seam of one, inside the others: no seam at all.
     step = np.zeros((1, 3, 8))
     step[..., :4] = 5
-    assert seam_jump(step, np.roll(step, 4, -1)) == (5.0, 5.0)
-    # It is only there where the seam is, in both.
-    seam = np.broadcast_to(np.array([3.0, 2, 1, 0, 0, 1, 2, 0]), (1, 3, 8))
-    assert seam_jump(seam, seam) == (3.0, 0.0)
+    assert seam_jump(turned(step)) == (2.5, 2.5)
+    # It is only there where the seam is, in all of them.
+    seam = np.broadcast_to(np.array([3.0, 2, 2, 1, 1, 0, 0, 0]), (1, 3, 8))
+    at_seam, inside = seam_jump([seam] * 4)
+    assert at_seam == 3 and inside == pytest.approx((0 + 0 + 0) / 3)
 
 
 def test_the_spread_at_the_poles() -> None:
@@ -37,18 +43,25 @@ def test_the_spread_at_the_poles() -> None:
 def test_an_outline_is_no_seam() -> None:
     field = np.zeros((1, 5, 8))
     field[:, :2, 0] = 9  # in two of five rows
-    assert seam_jump(field, field) == (0.0, 0.0)
+    assert seam_jump([field] * 4) == (0.0, 0.0)
     field[:, :3, 0] = 9
-    assert seam_jump(field, field)[0] == 9
+    assert seam_jump([field] * 4)[0] == 9
 
 
 def test_the_change_under_half_a_turn() -> None:
     field = np.arange(32.0)[None, None] % 5
-    assert turn_change(field, np.roll(field, 16, -1)) == (0, 0)
-    other = field.copy()
-    other[..., [0, 1, 30, 31, 14, 15, 16, 17]] += 0.5  # two columns on each side of what was a seam
-    assert turn_change(field, np.roll(other, 16, -1)) == (0.5, 0.0)
-    assert turn_change(field, np.roll(field + 0.25, 16, -1)) == (0.25, 0.25)
+    assert turn_change(turned(field)) == (0, 0)
+    # Two columns on each side of each panorama's own seam are something else.
+    wrong = turned(field)
+    for one in wrong[:2]:
+        one[..., [0, 1, 30, 31]] += 0.5
+    assert turn_change(wrong) == (0.25, 0.0)  # of the seams of the other two nothing shows
+    # A change that has nothing to do with the seam counts in both, wherever it stands.
+    other = turned(field)
+    other[2] = other[2] + np.roll(np.linspace(0, 1, 32), 3)
+    other[3] = np.roll(other[2], 8, -1)
+    value, interior = turn_change(other)
+    assert value == pytest.approx(interior) and value > 0
 
 
 def test_far_places_count_as_far() -> None:

@@ -23,6 +23,8 @@ from ..procedural.panorama import radial_distance, render_panorama
 TARGET = 1.1
 FARTHEST = 100.0
 """Times the nearest distance; what is farther counts as that far, as everything hardly differs from the sky there."""
+TURNS = (0.0, 90.0, 180.0, 270.0)
+"""Degrees; windows and views lie at multiples of a quarter turn, too, so that nothing but the seam moves."""
 PROMPTS = (
     "a red house and a tree on a green meadow under a blue sky",
     "snowy mountains at sunset",
@@ -61,15 +63,16 @@ class SolvedDepth:
     panoramas: int
 
 
-def seam_jump(field: np.ndarray, turned: np.ndarray) -> tuple[float, float]:
+def seam_jump(turns: Sequence[np.ndarray]) -> tuple[float, float]:
     """Jump of (C, H, W) across the seam, and at the same places of the scene where they are no seam.
 
-    `turned` is the same made with all noise turned by half a turn: what is at the seam of one is in the middle of the other, so that what happens to
-    stand there counts in both. The jump of two columns is the median over their rows: a seam shows all along it, an outline in some rows only.
+    `turns` are the same panorama with all noise turned by 0, 1, ... parts of a whole turn: what is at the seam of one is inside the others, so that what
+    happens to stand there counts in both. The jump of two columns is the median over their rows: a seam shows all along it, an outline in some rows only.
     """
-    middle = field.shape[-1] // 2
-    jumps = [np.median(np.abs(one - np.roll(one, 1, axis=-1)).mean(axis=0), axis=0) for one in (field, turned)]
-    return float(jumps[0][0] + jumps[1][0]) / 2, float(jumps[0][middle] + jumps[1][middle]) / 2
+    seams = _seams(turns)
+    jumps = np.array([np.median(np.abs(one - np.roll(one, 1, axis=-1)).mean(axis=0), axis=0)[seams] for one in _turned_back(turns)])
+    own = np.eye(len(turns), dtype=bool)
+    return float(jumps[own].mean()), float(jumps[~own].mean())
 
 
 def pole_spread(field: np.ndarray) -> tuple[float, float]:
@@ -78,15 +81,28 @@ def pole_spread(field: np.ndarray) -> tuple[float, float]:
     return float(np.abs(rows - rows.mean(axis=-1, keepdims=True)).mean()), float(np.median(np.abs(np.diff(field, axis=1)).mean(axis=(0, 2))))
 
 
-def turn_change(field: np.ndarray, turned: np.ndarray) -> tuple[float, float]:
-    """How much (C, H, W) changes when all noise is turned by half a turn and the result turned back: beside what was the seam in either, and elsewhere.
+def turn_change(turns: Sequence[np.ndarray]) -> tuple[float, float]:
+    """How much (C, H, W) changes when all noise is turned by half a turn: beside the seams of the two, and at the same places of the scene in two without.
 
-    Means over a quarter of the columns and over the rest. Were the seam a special place, it would change more.
+    `turns` as in `seam_jump`, their number a multiple of four: quarter turns bring the seams elsewhere. Were the seam a special place, it would change more.
     """
-    width = field.shape[-1]
-    change = np.abs(np.roll(turned, width // 2, axis=-1) - field).mean(axis=(0, 1))
-    beside = (np.arange(width) + width // 16) % (width // 2) < width // 8
-    return float(change[beside].mean()), float(change[~beside].mean())
+    width, count = turns[0].shape[-1], len(turns)
+    back, seams = _turned_back(turns), _seams(turns)
+    changes = np.array([np.abs(back[one] - back[one + count // 2]).mean(axis=(0, 1)) for one in range(count // 2)])
+    offsets = np.arange(-(width // 16), width // 16)
+    beside = np.array([np.isin(np.arange(width), [(seam + offsets) % width for seam in seams[one :: count // 2]]) for one in range(count // 2)])
+    elsewhere = beside.any(axis=0) & ~beside
+    return float(changes[beside].mean()), float(changes[elsewhere].mean())
+
+
+def _turned_back(turns: Sequence[np.ndarray]) -> list[np.ndarray]:
+    return [np.roll(one, -turn * one.shape[-1] // len(turns), axis=-1) for turn, one in enumerate(turns)]
+
+
+def _seams(turns: Sequence[np.ndarray]) -> list[int]:
+    """The columns right of the seams of panoramas that are turned back."""
+    width = turns[0].shape[-1]
+    return [-turn * width // len(turns) % width for turn in range(len(turns))]
 
 
 def log_distance(inverse: np.ndarray) -> np.ndarray:
@@ -96,24 +112,24 @@ def log_distance(inverse: np.ndarray) -> np.ndarray:
 
 def measure_spheres(make: Callable[[float], Sphere], name: str) -> list[Measure]:
     """The measures of one sphere; `make` makes it with its noise turned by degrees."""
-    sphere, turned = make(0.0), make(180.0)
-    fields = {"picture": (sphere.image.numpy(), turned.image.numpy()), "depth": (log_distance(sphere.inverse), log_distance(turned.inverse))}
+    spheres = [make(turn) for turn in TURNS]
+    fields = {"picture": [sphere.image.numpy() for sphere in spheres], "depth": [log_distance(sphere.inverse) for sphere in spheres]}
     measures = []
-    for modality, (field, other) in fields.items():
-        measures.append(Measure(f"{name}: {modality}, jump across the seam", *seam_jump(field, other)))
-        measures.append(Measure(f"{name}: {modality}, change under half a turn", *turn_change(field, other)))
-        measures.append(Measure(f"{name}: {modality}, spread at the poles", *pole_spread(field)))
-    inside, border = consistency(sphere.views, sphere.disparities, sphere.alignment)
-    return [*measures, Measure(f"{name}: depth, AbsRel between views at their borders", border, inside)]
+    for modality, turns in fields.items():
+        measures.append(Measure(f"{name}: {modality}, jump across the seam", *seam_jump(turns)))
+        measures.append(Measure(f"{name}: {modality}, change under half a turn", *turn_change(turns)))
+        measures.append(Measure(f"{name}: {modality}, spread at the poles", *pole_spread(turns[0])))
+    inside, border = np.mean([consistency(sphere.views, sphere.disparities, sphere.alignment) for sphere in spheres], axis=0)
+    return [*measures, Measure(f"{name}: depth, AbsRel between views at their borders", float(border), float(inside))]
 
 
 def measure_strips(make: Callable[[float], Strip]) -> list[Measure]:
     """The measures of one strip; `make` makes it with its noise turned by degrees."""
-    strip, turned = make(0.0), make(180.0)
+    strips = [make(turn) for turn in TURNS]
     measures = []
-    for modality, field, other in (("picture", strip.image, turned.image), ("depth", strip.disparity[None], turned.disparity[None])):
-        measures.append(Measure(f"strip: {modality}, jump across the seam", *seam_jump(field.numpy(), other.numpy())))
-        measures.append(Measure(f"strip: {modality}, change under half a turn", *turn_change(field.numpy(), other.numpy())))
+    for modality, turns in (("picture", [strip.image.numpy() for strip in strips]), ("depth", [strip.disparity[None].numpy() for strip in strips])):
+        measures.append(Measure(f"strip: {modality}, jump across the seam", *seam_jump(turns)))
+        measures.append(Measure(f"strip: {modality}, change under half a turn", *turn_change(turns)))
     return measures
 
 

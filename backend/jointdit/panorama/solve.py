@@ -31,6 +31,8 @@ TINY = 1e-6
 """Against a mean scale of 1; where all is sky, it is so far away."""
 SKY = 0.05
 """Of the mean inverse distance; what is farther is not compared."""
+BANDS, FEW = 24, 20
+"""Heights above the horizon that are compared, each an equal part of the sphere; and pairs of places that are too few for a median."""
 LOOSEST, TIGHTENING, TIGHTEST = 1.0, 0.6, 0.03
 """A relative disagreement that is no outlier: at first, with each iteration, and at least, since sampling alone makes some."""
 MOST_NOISE = 0.03
@@ -106,17 +108,31 @@ def solve(
         scales, shifts = scales * factor, shifts * factor
     else:
         scales, shifts = scales / scales.mean(), shifts / scales.mean()
-    return Alignment(scales, shifts, _difference(shared.inverse(scales, shifts), shared.inside > 0, np.ones_like(shared.inside, bool)))
+    sees = shared.inside > 0
+    relative, _, _ = _differences(shared.inverse(scales, shifts), sees, sees)
+    return Alignment(scales, shifts, float(relative.mean()) if len(relative) else float("nan"))
 
 
 def consistency(views: Sequence[View], disparities: Sequence[np.ndarray | Tensor], alignment: Alignment, points: int = 20000) -> tuple[float, float]:
-    """Mean relative difference of two views' 1/r where both see: (both well inside their pictures, at least one near its border).
+    """Relative difference of two views' 1/r where both see: (both well inside their pictures, at least one near its border).
 
-    The sky does not count. NaN where there is no such overlap.
+    Both are medians over the places of one height above the horizon, averaged over the heights where there are both kinds of places, as often as there are
+    borders: depth differs in kind with height, and at the outlines of things, which views have rather in their middles, it differs with how a pixel cuts
+    them. The sky does not count. NaN where there is no such overlap.
     """
     shared = overlaps(views, disparities, points)
-    inverse, well = shared.inverse(alignment.scales, alignment.shifts), shared.inside >= 1
-    return _difference(inverse, shared.inside > 0, well), _difference(inverse, shared.inside > 0, well, both=False)
+    relative, rows, well = _differences(shared.inverse(alignment.scales, alignment.shifts), shared.inside > 0, shared.inside >= 1)
+    # The directions go down from the zenith in bands of equal area.
+    bands = rows * BANDS // points
+    found = []
+    for band in range(BANDS):
+        inside, border = relative[(bands == band) & well], relative[(bands == band) & ~well]
+        if min(len(inside), len(border)) >= FEW:
+            found.append((np.median(inside), np.median(border), len(border)))
+    if not found:
+        return float("nan"), float("nan")
+    inside, border, weights = np.array(found).T
+    return float(np.average(inside, weights=weights)), float(np.average(border, weights=weights))
 
 
 def overlaps(views: Sequence[View], disparities: Sequence[np.ndarray | Tensor], points: int) -> Shared:
@@ -253,14 +269,15 @@ def _lost_fitted(shared: Shared, scales: np.ndarray, shifts: np.ndarray, trust: 
     return scales, shifts
 
 
-def _difference(inverse: np.ndarray, sees: np.ndarray, well: np.ndarray, both: bool = True) -> float:
-    """Mean of |a - b| / ((a + b) / 2) over directions and pairs of views, where `both` are well inside or not both are; without the sky."""
-    sky = SKY * float(inverse[sees].mean())
-    total, count = 0.0, 0
+def _differences(inverse: np.ndarray, sees: np.ndarray, well: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """|a - b| / ((a + b) / 2) of all pairs of views (P,) without the sky, the directions' indices (P,), and whether both are `well` (P,)."""
+    sky = SKY * float(inverse[sees].mean()) if sees.any() else 0.0
+    relative, rows, both = [np.zeros(0)], [np.zeros(0, int)], [np.zeros(0, bool)]
     for one in range(inverse.shape[1]):
         for other in range(one):
             middle = (inverse[:, one] + inverse[:, other]) / 2
-            counted = sees[:, one] & sees[:, other] & ((well[:, one] & well[:, other]) == both) & (middle > sky)
-            total += float((np.abs(inverse[:, one] - inverse[:, other])[counted] / middle[counted]).sum())
-            count += int(counted.sum())
-    return total / count if count else float("nan")
+            counted = np.flatnonzero(sees[:, one] & sees[:, other] & (middle > sky))
+            relative.append(np.abs(inverse[counted, one] - inverse[counted, other]) / middle[counted])
+            rows.append(counted)
+            both.append(well[counted, one] & well[counted, other])
+    return np.concatenate(relative), np.concatenate(rows), np.concatenate(both)
