@@ -51,21 +51,21 @@ def start_worker(interpreter: Path) -> subprocess.Popen[bytes]:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             bufsize=0,
-            env=_environment(),
-            **_apart(),
+            env=backend_environment(),
+            **apart(),
         )
     except OSError as error:
         raise WorkerError(f"“{interpreter}” cannot be started ({error.strerror or error}): choose the Python that has jointdit.") from error
 
 
-def _environment() -> dict[str, str]:
+def backend_environment() -> dict[str, str]:
     """The environment without what would turn another Python into Blender's."""
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONHOME", "PYTHONEXECUTABLE", "__PYVENV_LAUNCHER__")}
     # The current folder may hold a file called torch.py, and the log must not depend on the system's language.
     return environment | {"PYTHONSAFEPATH": "1", "PYTHONIOENCODING": "utf-8:backslashreplace"}
 
 
-def _apart() -> dict[str, Any]:
+def apart() -> dict[str, Any]:
     """A group of its own, so that Ctrl-C in Blender's terminal is Blender's alone; on Windows also no console window."""
     if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP}
