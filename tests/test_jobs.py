@@ -86,11 +86,13 @@ def test_previews_show_both_pictures_while_sampling(models: Models, tmp_path: Pa
 
     def look(progress: Progress) -> None:
         if progress.preview is not None:
-            with Image.open(progress.preview) as preview:
-                sizes.append(preview.size)
+            preview = np.load(progress.preview)
+            sizes.append((preview.shape, preview.dtype))
+            # The half on the right is the disparity, which has no color.
+            assert np.ptp(preview[:, 32:], axis=-1).max() == 0 < np.ptp(preview[:, :32], axis=-1).max()
 
     generate(Job("joint", tmp_path, prompt="x", steps=3, model="tiny", preview=True), models, look)
-    assert sizes == [(64, 32)] * 3
+    assert sizes == [((32, 64, 3), np.uint8)] * 3
 
 
 def test_cancel_stops_within_a_step_and_leaves_nothing(models: Models, tmp_path: Path) -> None:

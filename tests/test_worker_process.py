@@ -118,8 +118,10 @@ def alive(pid: int) -> bool:
     if sys.platform == "win32":
         return str(pid) in subprocess.run(["tasklist", "/FI", f"PID eq {pid}"], capture_output=True, text=True, check=True).stdout
     if Path("/proc/self/stat").exists():
-        stat = Path(f"/proc/{pid}/stat")
-        return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
+        try:
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        except (FileNotFoundError, ProcessLookupError):
+            return False
     return subprocess.run(["ps", "-p", str(pid), "-o", "stat="], capture_output=True, text=True).stdout.strip()[:1] not in ("", "Z")
 
 
@@ -408,6 +410,44 @@ class TestClient:
             worker.cancel(dropped)
             assert drive(worker, lambda: waiting.state.finished)
             assert (doomed.state, waiting.state, dropped.state) == (State.FAILED, State.DONE, State.CANCELLED)
+        finally:
+            worker.stop()
+
+    def test_a_worker_that_dies_once_is_started_again_and_the_job_is_done(self, interpreter: Path, job: MakeJob) -> None:
+        worker = Worker(interpreter)
+        try:
+            tried = worker.submit(job("crash once", preview=True))
+            assert drive(worker, lambda: tried.state.finished)
+            assert (tried.state, tried.restarts, tried.message) == (State.DONE, 1, "")
+            assert tried.step == tried.total or tried.phase == "writing"
+        finally:
+            worker.stop()
+
+    @pytest.mark.parametrize("wait", [True, False])
+    def test_a_released_worker_is_gone_and_the_next_job_starts_another(self, interpreter: Path, job: MakeJob, wait: bool) -> None:
+        worker = Worker(interpreter)
+        try:
+            assert worker.idle is None and not worker.release()
+            first = worker.submit(job(steps=1000))
+            assert drive(worker, lambda: first.step > 1)
+            assert worker.idle is None and not worker.release(), "it has something to do"
+            worker.cancel(first)
+            assert drive(worker, lambda: first.state.finished)
+            pid = worker.pid
+            time.sleep(0.05)
+            assert worker.idle is not None and worker.idle >= 0.05 and pid is not None
+            begun = time.monotonic()
+            assert worker.release(wait=wait) and worker.pid is None
+            if wait:
+                assert not alive(pid)
+            else:
+                assert time.monotonic() - begun < 0.05
+                end = time.monotonic() + 5 * PATIENCE
+                while alive(pid) and time.monotonic() < end:
+                    time.sleep(0.02)
+                assert not alive(pid)
+            second = worker.submit(job())
+            assert drive(worker, lambda: second.state.finished) and second.state is State.DONE
         finally:
             worker.stop()
 

@@ -167,7 +167,7 @@ def _within(what: str, value: float | None, low: float, high: float, unit: str =
 
 @dataclass(frozen=True)
 class Progress:
-    """`phase` as in docs/protocol.md; `step` of `total` within the phase; `preview` is a PNG file or None."""
+    """`phase` as in docs/protocol.md; `step` of `total` within the phase; `preview` is a NPY file or None."""
 
     phase: str
     step: int
@@ -345,7 +345,7 @@ def _run(
     def on_step(step: int, preview: Preview) -> None:
         file = None
         if job.preview:
-            file = previews / f"{step % 2}.png"  # two files in turn: the one just announced is not overwritten at once
+            file = previews / f"{step % 2}.npy"  # two files in turn: the one just announced is not overwritten at once
             _save_preview(*preview(), file)
         report(Progress("sampling", step + 1, steps, file))
         if step + 1 == steps:
@@ -442,13 +442,14 @@ def _resize_map(disparity: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def _save_preview(image: torch.Tensor, disparity: torch.Tensor, path: Path) -> None:
-    """Image beside disparity as one PNG, from (1, 3, H, W) and (1, H, W)."""
+    """Image beside disparity as one NPY file, uint8 (H, 2 W, 3), from (1, 3, H, W) and (1, H, W)."""
     import numpy as np
     import torch
-    from PIL import Image
 
     both = torch.cat([image[0], disparity[0].expand(3, -1, -1)], dim=-1).permute(1, 2, 0)
-    Image.fromarray((255 * both).round().cpu().numpy().astype(np.uint8)).save(path)
+    part = path.with_suffix(".part.npy")
+    np.save(part, (255 * both).round().cpu().numpy().astype(np.uint8))
+    part.replace(path)
 
 
 def _warnings(job: Job, pipeline: JointDiTPipeline, known: _Known, worked: tuple[int, int], size: tuple[int, int]) -> list[str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .errors import JointDiTError
 from .pictures import PictureError, read_exr_header, read_png_header
 
 FORMAT = "jointdit-frame"
@@ -28,7 +29,7 @@ KNOWN = {
 KNOWN_CAMERA = {"projection", "horizontal_angle", "vertical_angle", "principal_point"}
 
 
-class FrameError(Exception):
+class FrameError(JointDiTError):
     """A frame folder cannot be used; `str(error)` is a sentence for a person: what happened, what to do."""
 
 

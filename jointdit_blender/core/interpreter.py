@@ -11,11 +11,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from .errors import JointDiTError
+
 VARIABLE = "JOINTDIT_PYTHON"
 ADVICE = "install it in a Python of its own, as the project's README says, and choose that Python in the add-on's preferences"
 
 
-class WorkerError(Exception):
+class WorkerError(JointDiTError):
     """The backend cannot do what was asked; `str(error)` is a sentence, `detail` is text for a bug report."""
 
     def __init__(self, sentence: str, detail: str = "") -> None:

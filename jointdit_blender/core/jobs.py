@@ -14,6 +14,9 @@ from .rpc import readable
 NUMBER_LIMIT = 1_000_000
 """Of steps and seconds: a wild number from the worker must not overflow a property of Blender's."""
 
+STEPS_OF_A_PACE = 2
+"""The first step may take longer than all others: what is compiled or read is so then."""
+
 
 class State(Enum):
     """The life of a job."""
@@ -42,7 +45,9 @@ class Job:
     step: int = 0
     total: int = 0
     elapsed: float = 0.0
+    phase_began: float = 0.0
     preview: str | None = None
+    restarts: int = 0
     message: str = ""
     detail: str = ""
     result: dict[str, Any] = field(default_factory=dict)
@@ -52,11 +57,28 @@ class Job:
     def advance(self, params: dict[str, Any]) -> None:
         """Take the parameters of a `$/progress`; a value of a wrong kind is passed over."""
         self.news, self.heard = params, time.monotonic()
+        before = self.phase
         self.phase = readable(_of(params, "phase", str, self.phase))
         self.step = int(_clamped(_of(params, "step", int, self.step)))
         self.total = int(_clamped(_of(params, "total", int, self.total)))
         self.elapsed = float(_clamped(_of(params, "elapsed", int | float, self.elapsed)))
-        self.preview = _of(params, "preview", str, None)
+        self.preview = _of(params, "preview", str, self.preview)
+        if self.phase != before:
+            self.phase_began = self.elapsed
+
+    @property
+    def remaining(self) -> float | None:
+        """Seconds that the phase will still take at the pace of its steps so far; None where that cannot be told yet."""
+        if self.step < STEPS_OF_A_PACE or self.step >= self.total or self.elapsed <= self.phase_began:
+            return None
+        return (self.elapsed - self.phase_began) / self.step * (self.total - self.step)
+
+    def begin_anew(self) -> None:
+        """Wait again, as if nothing had happened yet."""
+        self.state, self.phase, self.preview = State.WAITING, "", None
+        self.step = self.total = 0
+        self.elapsed = self.phase_began = 0.0
+        self.restarts += 1
 
     def fail(self, message: str, detail: str = "") -> None:
         """End with a sentence. A job that was being cancelled has reached what the person wanted."""

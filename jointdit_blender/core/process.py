@@ -60,7 +60,10 @@ class WorkerProcess:
         return self._child.poll() is None
 
     def log(self) -> str:
-        """The last lines that the process wrote to its standard error."""
+        """The last lines that the process wrote to its standard error; all that it said when it has ended."""
+        if not self.alive:
+            # A grandchild may hold the log open for longer than the process lives.
+            self._logger.join(0.5)
         return "\n".join(tuple(self._log))
 
     def send(self, line: bytes) -> None:
@@ -75,10 +78,12 @@ class WorkerProcess:
         except subprocess.TimeoutExpired:
             self._child.kill()
         code = self._child.wait()
-        # A grandchild may hold the log open for longer than the process lives.
-        self._logger.join(0.5)
         self._stopped.set()
         return code
+
+    def leave(self, patience: float) -> None:
+        """`end` it without waiting for that."""
+        threading.Thread(target=self.end, args=(patience,), name="jointdit leaving", daemon=True).start()
 
     def _write(self, pipe: IO[bytes]) -> None:
         try:

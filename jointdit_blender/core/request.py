@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .errors import JointDiTError
 from .frame import FrameError, read_frame
 from .rpc import readable
 
@@ -26,7 +27,7 @@ PROMPT_LIMIT = 100_000
 """Characters. The model reads far less and says so in a warning; this only keeps a pasted book out of the pipe."""
 
 
-class RequestError(ValueError):
+class RequestError(JointDiTError, ValueError):
     """What was asked for cannot be done; `str(error)` is shown as it is."""
 
 

@@ -37,9 +37,10 @@ class Worker:
         self._process: WorkerProcess | None = None
         self._started = 0.0
         self._ready = False
+        self._hung_up = False
         self._died: float | None = None
-        self._served = 0
         self._cancelled_at = 0.0
+        self._idle_since = 0.0
         self._current: Job | None = None
         self._waiting: list[Job] = []
         self._next_id = INITIALIZE_ID + 1
@@ -53,6 +54,11 @@ class Worker:
     def busy(self) -> bool:
         """Whether a job runs or waits."""
         return self._current is not None or bool(self._waiting)
+
+    @property
+    def idle(self) -> float | None:
+        """Seconds since the running process had something to do; None while it has, or there is none."""
+        return None if self.busy or self.pid is None else time.monotonic() - self._idle_since
 
     def log(self) -> str:
         """The last lines of the backend's log."""
@@ -114,13 +120,28 @@ class Worker:
         self._current = None
         self._end(self._limits.stop)
 
+    def release(self, *, wait: bool = False) -> bool:
+        """End a process that has nothing to do, so that all its memory is free; the next job starts another. Returns whether there was one.
+
+        With `wait` it is gone on return, after `Limits.stop` seconds at most; otherwise soon after.
+        """
+        if self.idle is None or self._process is None:
+            return False
+        if wait:
+            self._end(self._limits.stop)
+        else:
+            atexit.unregister(self.stop)
+            self._process.leave(self._limits.stop)
+            self._process, self._ready = None, False
+        return True
+
     # The process
 
     def _start(self) -> WorkerProcess:
         """Raises `WorkerError`."""
         self._program = find_interpreter(self.interpreter)
         process = WorkerProcess(self._program)
-        self._process, self._started, self._ready, self._died, self._served = process, time.monotonic(), False, None, 0
+        self._process, self._started, self._ready, self._hung_up, self._died = process, time.monotonic(), False, False, None
         atexit.register(self.stop)
         process.send(rpc.request(INITIALIZE_ID, "initialize", {"protocol": PROTOCOL, "client": {"name": "jointdit_blender", "version": VERSION}}))
         return process
@@ -161,6 +182,7 @@ class Worker:
         process.send(rpc.request(job.id, "generate", job.params))
 
     def _finish(self, state: State) -> None:
+        self._idle_since = time.monotonic()
         if self._current is not None:
             self._current.state, self._current = state, None
 
@@ -177,7 +199,7 @@ class Worker:
     def _receive(self, message: rpc.Message | None) -> None:
         job = self._current
         if message is None:
-            self._closed()
+            self._hung_up = True  # the last words of its log may still be on their way, which `_watch` waits for
         elif isinstance(message, rpc.Rubbish):
             if not self._ready:
                 self._fail(f"“{self._program}” does not answer as the image generator does, but with “{message.text[:80]}”: {ADVICE}.")
@@ -195,16 +217,15 @@ class Worker:
         elif not isinstance(message.result, dict) or message.result.get("protocol") != PROTOCOL:
             self._fail("The image generator speaks another protocol: update the extension and the package jointdit to the same version.")
         elif self._process is not None:
-            self.about, self._ready = message.result, True
+            self.about, self._ready, self._idle_since = message.result, True, time.monotonic()
             self._send_current(self._process)
 
     def _answered(self, job: Job, message: rpc.Answer | rpc.Failure) -> None:
-        self._served += 1
         if isinstance(message, rpc.Failure):
             if message.code == rpc.CANCELLED:
                 job.state = State.CANCELLING
             job.fail(message.message, message.detail)
-            self._current = None
+            self._current, self._idle_since = None, time.monotonic()
         elif isinstance(message.result, dict) and isinstance(message.result.get("frame"), str):
             job.result = message.result
             self._finish(State.DONE)
@@ -215,25 +236,26 @@ class Worker:
         """The process has ended by itself."""
         was_ready, log = self._ready, self.log()
         job = self._current
-        if job is not None and not job.news and self._served and job.state is State.RUNNING:
-            # It died while it had nothing to do, just as this job was on its way: nothing is lost, a new process takes the job.
-            job.state, self._current = State.WAITING, None
+        if job is not None and was_ready and job.state is State.RUNNING and not job.restarts:
+            # Whatever it was, memory or a driver, may not come again: a new process takes the job, once.
+            self._current = None
+            job.begin_anew()
             self._waiting.insert(0, job)
             self._end(0.0)
         elif "No module named jointdit" in log or "No module named 'jointdit'" in log:
             self._fail(f"The Python at “{self._program}” does not have the package jointdit: {ADVICE}.")
         elif was_ready:
-            self._fail("The image generator stopped unexpectedly: press Generate to start it again.", kill=False)
+            self._fail("The image generator stopped unexpectedly, twice: choose a smaller size or another model, or send the report.", kill=False)
         else:
             self._fail(f"The image generator at “{self._program}” ended before it was ready: see the report for the reason.", kill=False)
 
     def _watch(self, process: WorkerProcess) -> None:
         """See whether the process, or its patience with us, has come to an end."""
         now, job = time.monotonic(), self._current
-        if not process.alive and process.inbox.empty():
-            # Its last words may still be in the pipe, and a grandchild may keep the pipe open for ever.
+        if self._hung_up or (not process.alive and process.inbox.empty()):
+            # A grandchild may keep its pipes open for ever, and what has closed its output may never end.
             self._died = self._died or now
-            if now - self._died > 2.0:
+            if now - self._died > 2.0 or (self._hung_up and not process.alive):
                 self._closed()
         elif not self._ready and now - self._started > self._limits.start:
             self._fail(f"The image generator did not answer within {self._limits.start:.0f} seconds: see the report, then try again.")

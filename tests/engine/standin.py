@@ -3,7 +3,7 @@
 """The real server of `jointdit.worker` with an engine that sleeps for each step and writes a small, true frame folder.
 
 `write_interpreter` makes a program that can be chosen as the backend's Python. The prompt chooses a behaviour:
-"crash", "defect", "deaf" (never looks whether it is cancelled), "noise" (prints to standard output by every way there is).
+"crash", "crash once" (a second process does the same job well), "defect", "deaf" (never looks whether it is cancelled), "noise" (prints to standard output by every way there is).
 """
 
 from __future__ import annotations
@@ -63,6 +63,10 @@ class StandIn:
         if prompt == "crash":
             print("the graphics driver has left the building", file=sys.stderr, flush=True)
             os._exit(3)
+        if prompt == "crash once" and not (mark := Path(params["output"]) / "crashed").exists():
+            mark.parent.mkdir(parents=True, exist_ok=True)
+            mark.touch()
+            os._exit(3)
         if prompt == "defect":
             raise ZeroDivisionError("one over nothing")
         if prompt == "full":
@@ -74,9 +78,25 @@ class StandIn:
         for step in range(1, steps + 1):
             time.sleep(STEP_SECONDS)
             if prompt != "deaf":
-                report(News("sampling", step, steps))
+                report(News("sampling", step, steps, write_preview(params, step / steps) if params.get("preview") else None))
         report(News("writing", 0, 1))
         return Finished(write_frame(params), ("The prompt is long: the model reads its first words.",) if len(prompt) > 1000 else ())
+
+
+def write_preview(params: dict[str, Any], done: float) -> Path:
+    """A picture that gets brighter, beside a disparity, 64 x 48 each, as the worker writes them."""
+    shape = (48, 128, 3)
+    rows = bytearray()
+    for y in range(shape[0]):
+        for x in range(shape[1]):
+            rows += bytes((int(255 * done), x, 200 - 4 * y) if x < 64 else (int(255 * y / 48),) * 3)
+    header = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
+    path = Path(params["output"]) / ".preview.npy"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    part.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() + bytes(rows))
+    part.replace(path)
+    return path
 
 
 def write_frame(params: dict[str, Any]) -> Path:
