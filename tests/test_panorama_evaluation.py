@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from jointdit import cli
-from jointdit.evaluation.panorama import Measure, as_table, log_distance, medians, pole_spread, seam_jump, solved_depth, turn_change
+from jointdit.evaluation.panorama import Measure, as_table, log_distance, pooled, pole_spread, seam_jump, solved_depth, turn_change
 
 
 def turned(field: np.ndarray) -> list[np.ndarray]:
@@ -70,7 +70,7 @@ def test_far_places_count_as_far() -> None:
 
 def test_ratios_and_means() -> None:
     first, second = Measure("x", 2.0, 1.0), Measure("x", 4.0, 3.0)
-    (mean,) = medians([[first], [second]])
+    (mean,) = pooled([[first], [second]])
     assert (mean.value, mean.interior, mean.ratio) == (3.0, 2.0, 1.5)
     assert Measure("x", 0.0, 0.0).ratio == 1 and Measure("x", 1.0, 0.0).ratio == float("inf")
     assert "| x | 2.0000 | 1.0000 | 2.00 | 1.1 | NO |" in as_table([first], [])

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,7 @@ class ScaleShift:
 
 @dataclass(frozen=True)
 class Frame:
-    """One result on disk: a picture, its disparity, and what they mean. Sizes in pixels."""
+    """One result on disk: a picture, its disparity, and what they mean. Sizes in pixels. `panorama` tells how one was made (docs/frame.md)."""
 
     folder: Path
     width: int
@@ -81,6 +81,7 @@ class Frame:
     guidance: float | None = None
     model: str | None = None
     warnings: tuple[str, ...] = ()
+    panorama: dict[str, Any] = field(default_factory=dict)
 
     @property
     def image(self) -> Path:
@@ -150,6 +151,7 @@ def parse_description(text: str, folder: Path) -> Frame:
         guidance=_optional(data.get("guidance"), (int, float), None),
         model=_optional(data.get("model"), str, None),
         warnings=(*(str(item) for item in _optional(data.get("warnings"), list, [])), *_unknown(data)),
+        panorama=_optional(data.get("panorama"), dict, {}),
     )
 
 
@@ -176,6 +178,8 @@ def describe(frame: Frame) -> str:
         "mapping": vars(frame.mapping),
         "warnings": list(frame.warnings),
     }
+    if frame.panorama:
+        data["panorama"] = frame.panorama
     return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 

@@ -35,7 +35,7 @@ PROMPTS = (
 
 @dataclass(frozen=True)
 class Measure:
-    """A value and its interior value, of one panorama or medians over several; `target` is the most that their ratio may be."""
+    """A value and its interior value, of one panorama or means over several; `target` is the most that their ratio may be."""
 
     what: str
     value: float
@@ -133,10 +133,10 @@ def measure_strips(make: Callable[[float], Strip]) -> list[Measure]:
     return measures
 
 
-def medians(runs: Sequence[Sequence[Measure]]) -> list[Measure]:
-    """The medians of the same measures over several panoramas: what happens to stand at one panorama's seam does not decide."""
+def pooled(runs: Sequence[Sequence[Measure]]) -> list[Measure]:
+    """The means of the same measures over several panoramas. A panorama's value and interior are of the same places, so that they vary together."""
     return [
-        Measure(same[0].what, float(np.median([m.value for m in same])), float(np.median([m.interior for m in same])), same[0].target)
+        Measure(same[0].what, float(np.mean([m.value for m in same])), float(np.mean([m.interior for m in same])), same[0].target)
         for same in zip(*runs, strict=True)
     ]
 
@@ -163,7 +163,7 @@ def measure_model(
                 return depth_of_photograph(pipeline, photograph.roll(shift, -1), _turned(r, turn))
 
             photographs.append([m for m in measure_spheres(depth, "photograph") if "picture" not in m.what])
-    return [*medians(spheres), *medians(strips), *medians(photographs)]
+    return [*pooled(spheres), *pooled(strips), *pooled(photographs)]
 
 
 def _turned(recipe: Recipe, turn: float) -> Recipe:
