@@ -8,9 +8,9 @@ from typing import Any
 
 import bpy
 
-from . import operators, panels, preferences, session, settings
+from . import gallery, menus, operators, panels, preferences, session, settings, thumbnails, upkeep
 
-CLASSES = (*settings.CLASSES, *preferences.CLASSES, *operators.CLASSES, *panels.CLASSES)
+CLASSES = (*settings.CLASSES, *upkeep.CLASSES, *preferences.CLASSES, *operators.CLASSES, *panels.CLASSES, *menus.CLASSES)
 
 _command: Any = None
 
@@ -28,8 +28,11 @@ def register() -> None:
     for cls in CLASSES:
         bpy.utils.register_class(cls)
     settings.register()
+    upkeep.register()
+    thumbnails.register()
+    gallery.register()
     session.register()
-    bpy.types.TOPBAR_MT_file_import.append(operators.draw_import)
+    menus.register()
     _command = bpy.utils.register_cli_command("jointdit", _run_command)  # type: ignore[func-returns-value]
     if not bpy.app.background:
         # Blender withholds its context while it starts. Without a window nobody looks, and no timer runs.
@@ -43,8 +46,11 @@ def unregister() -> None:
         bpy.app.timers.unregister(_first_look)
     bpy.utils.unregister_cli_command(_command)
     _command = None
-    bpy.types.TOPBAR_MT_file_import.remove(operators.draw_import)
+    menus.unregister()
     session.unregister()
+    gallery.unregister()
+    thumbnails.unregister()
+    upkeep.unregister()
     settings.unregister()
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)
@@ -52,3 +58,4 @@ def unregister() -> None:
 
 def _first_look() -> None:
     preferences.look_for_backend(bpy.context)
+    gallery.current().refresh(bpy.context)

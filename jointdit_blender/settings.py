@@ -5,14 +5,18 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import bpy
 from bpy.props import BoolProperty, CollectionProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
 
+from . import gallery
 from .building import BuildSettings, rounded
+from .core.frame import Frame, NearFar
 from .core.request import DIRECTIONS, Request
+from .core.styles import STYLES, style_of, styled
 from .scene.options import BuildOptions
 
 if TYPE_CHECKING:
@@ -45,6 +49,7 @@ TEMPLATE_ITEMS = (
     ("POINTS", "Points", "Generate a cloud of points"),
 )
 """What `scene.templates` stands for."""
+STYLE_ITEMS = tuple((name, title, text) for name, (title, text, _) in STYLES.items())
 TASK_NAMES = {"TEXT": "joint", "IMAGE": "image_to_depth", "DEPTH": "depth_to_image"}
 PANORAMAS = {"joint": "panorama", "image_to_depth": "panorama_depth"}
 NO_BACKDROP = "A panorama surrounds the camera and is no backdrop: choose Own Camera under Placing"
@@ -61,6 +66,15 @@ class JOINTDIT_PG_settings(BuildSettings, bpy.types.PropertyGroup):
     prompt: StringProperty(name="Prompt", description="Describe the picture that you want", options={"TEXTEDIT_UPDATE"})
     image: StringProperty(name="Image", description="The picture whose depth you want", subtype="FILE_PATH", options=RELATIVE)
     disparity: StringProperty(name="Depth Picture", description="The picture to follow, white where it is near", subtype="FILE_PATH", options=RELATIVE)
+    style: EnumProperty(name="Style", description="Words about the look that are added to the prompt", items=STYLE_ITEMS)
+    count: IntProperty(
+        name="Results",
+        description="How many results are made, each with the next seed; the first is built, the others are kept in History",
+        default=1,
+        min=1,
+        max=64,
+        soft_max=8,
+    )
     extent: EnumProperty(name="Extent", description="How much of the surroundings is made", items=EXTENTS)
     photograph: EnumProperty(name="Extent", description="How much of the surroundings the picture shows", items=PHOTOGRAPHS)
     up: StringProperty(name="Up", description="What is seen above; empty: the sky, or indoors the ceiling")
@@ -123,12 +137,18 @@ class JOINTDIT_PG_settings(BuildSettings, bpy.types.PropertyGroup):
         extent = {"TEXT": self.extent, "IMAGE": self.photograph}.get(self.task, "PICTURE")
         return "" if extent == "PICTURE" else extent.lower()
 
-    def request(self, model: str) -> Request:
-        """The request that these settings stand for; raises `RequestError`."""
+    def requests(self, model: str) -> list[Request]:
+        """The requests that these settings stand for, each with the next seed; raises `RequestError`."""
+        first = self.request(model)
+        return [replace(first, seed=(first.seed + number) % (SEED_MAX + 1)) for number in range(self.count)]
+
+    def request(self, model: str, prompt: str | None = None) -> Request:
+        """The first request that these settings stand for, with another prompt if one is given; raises `RequestError`."""
+        words = self.prompt if prompt is None else prompt
         sphere, task = self.panorama == "sphere", TASK_NAMES[self.task]
         return Request(
             task=PANORAMAS[task] if self.panorama else task,
-            prompt=self.prompt,
+            prompt=words if self.task == "IMAGE" else styled(words, self.style),
             image=_path(self.image),
             disparity=_path(self.disparity),
             width=(2 * self.height if sphere else self.width) if self.use_size else None,
@@ -149,9 +169,39 @@ class JOINTDIT_PG_settings(BuildSettings, bpy.types.PropertyGroup):
             "steps": self.steps if self.quality == "CUSTOM" else STEPS[self.quality],
             "guidance": self.guidance if self.use_guidance else None,
             "model": model,
+            "preview": not bpy.app.background,  # where somebody looks
             "near": rounded(self.near),
             "far": rounded(self.far),
         }
+
+    def recall(self, request: Request) -> None:
+        """Show what was asked for; the model is a matter of the preferences."""
+        around = request.panorama
+        self.task = next(name for name, task in TASK_NAMES.items() if request.task in (task, PANORAMAS.get(task)))
+        self.prompt, self.style = style_of(request.prompt)
+        self.image, self.disparity = str(request.image or ""), str(request.disparity or "")
+        self.extent = request.kind.upper() if around and self.task == "TEXT" else "PICTURE"
+        self.photograph = "SPHERE" if around and self.task == "IMAGE" else "PICTURE"
+        for direction in DIRECTIONS:
+            setattr(self, direction, request.parts.get(direction, ""))
+        self.seed, self.count = min(request.seed, SEED_MAX), 1
+        self.quality = next((name for name, steps in STEPS.items() if steps == request.steps), "CUSTOM")
+        for switch, names in (("", ("steps",)), ("use_guidance", ("guidance",)), ("use_size", ("width", "height"))):
+            values = [getattr(request, name) for name in names]
+            if switch:
+                setattr(self, switch, None not in values)
+            for name, value in zip(names, values, strict=True):
+                if value is not None:
+                    setattr(self, name, value)
+        self.near, self.far = request.near, request.far
+        self.horizontal_angle = math.radians(request.horizontal_angle)
+
+    def recall_view(self, frame: Frame) -> None:
+        """Show how a frame is seen, where nothing else of it is known."""
+        if isinstance(frame.mapping, NearFar):
+            self.near, self.far = frame.mapping.near, frame.mapping.far
+        if frame.camera.projection == "perspective":
+            self.horizontal_angle = math.radians(frame.camera.horizontal_angle)
 
     @property
     def degrees(self) -> float:
@@ -175,11 +225,16 @@ class JOINTDIT_PG_job(bpy.types.PropertyGroup):
 
     job_id: IntProperty()
     title: StringProperty()
+    seed: FloatProperty()
     state: StringProperty()
     phase: StringProperty()
     step: IntProperty()
     total: IntProperty()
     elapsed: FloatProperty()
+    remaining: FloatProperty(default=-1.0)
+    again: BoolProperty()
+    preview: IntProperty()
+    preview_depth: IntProperty()
     message: StringProperty()
     finished: BoolProperty()
 
@@ -189,14 +244,35 @@ class JOINTDIT_PG_job(bpy.types.PropertyGroup):
         return min(self.step / self.total, 1.0) if self.total > 0 else 0.0
 
 
+class JOINTDIT_PG_result(bpy.types.PropertyGroup):
+    """One result of the History panel: a copy of what `gallery` knows. Its name is that of its folder."""
+
+    title: StringProperty()
+    facts: StringProperty()
+    icon: IntProperty()
+
+
+def _searched(_state: bpy.types.PropertyGroup, _context: bpy.types.Context) -> None:
+    gallery.current().show()
+
+
 class JOINTDIT_PG_session(bpy.types.PropertyGroup):
     """What the panels show of the running session."""
 
     jobs: CollectionProperty(type=JOINTDIT_PG_job)
     missing: StringProperty(description="What is missing on this machine, as a sentence")
+    results: CollectionProperty(type=JOINTDIT_PG_result)
+    search: StringProperty(
+        name="Search", description="Words that the prompt or the settings of a result must have", options={"TEXTEDIT_UPDATE"}, update=_searched
+    )
+    chosen: StringProperty(name="Chosen Result", description="The result whose details are shown")
+    page: IntProperty(default=1, min=1, update=_searched)
+    found: IntProperty()
+    all_results: IntProperty()
+    problem: StringProperty(description="Why there are no results, as a sentence")
 
 
-CLASSES: Sequence[type] = (JOINTDIT_PG_settings, JOINTDIT_PG_job, JOINTDIT_PG_session)
+CLASSES: Sequence[type] = (JOINTDIT_PG_settings, JOINTDIT_PG_job, JOINTDIT_PG_result, JOINTDIT_PG_session)
 
 
 def register() -> None:

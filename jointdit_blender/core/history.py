@@ -13,6 +13,8 @@ from .frame import DESCRIPTION_NAME, DISPARITY_NAME, IMAGE_NAME, Frame, FrameErr
 
 OURS = {DESCRIPTION_NAME, IMAGE_NAME, DISPARITY_NAME, "thumbs.db", "desktop.ini", ".ds_store"}
 """What may lie in a frame folder; the last three are made by file managers."""
+PAGE = 6
+"""How many results a list shows at first, and how many more at a time."""
 KINDS = {
     "joint": "Text",
     "image_to_depth": "Depth of a picture",

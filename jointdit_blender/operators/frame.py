@@ -11,7 +11,8 @@ import bpy
 from bpy.props import CollectionProperty, EnumProperty, StringProperty
 from bpy_extras.io_utils import ImportHelper
 
-from .. import preferences, session
+from .. import preferences
+from ..arriving import select_only
 from ..building import BuildSettings
 from ..core.chosen import PICTURES, Pair, chosen_frame
 from ..core.frame import Camera, Frame, FrameError, NearFar, read_frame
@@ -74,7 +75,7 @@ class JOINTDIT_OT_build_frame(BuildSettings, bpy.types.Operator, ImportHelper): 
         # Adjust Last Operation builds again; it must not make the frame folder again.
         self.files.clear()
         self.filepath = str(frame.folder)
-        session.select_only(context, result.object)
+        select_only(context, result.object)
         self.report({"INFO"}, " ".join([f"{result.sentence}.", *result.notes, *frame.warnings]))
         return {"FINISHED"}
 
@@ -133,6 +134,4 @@ def _tab_open(context: bpy.types.Context) -> bool:
     return any(region.type == "UI" and region.width > 1 and region.active_panel_category == TAB for region in context.area.regions)
 
 
-def draw_import(menu: bpy.types.Menu, _context: bpy.types.Context) -> None:
-    """The entry in File > Import."""
-    menu.layout.operator(JOINTDIT_OT_build_frame.bl_idname, text="RGB-D Frame (frame.json, or picture and depth)")
+CLASSES = (JOINTDIT_OT_build_frame, JOINTDIT_FH_frame, JOINTDIT_FH_pictures)

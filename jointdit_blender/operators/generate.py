@@ -5,13 +5,15 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import bpy
 from bpy.props import EnumProperty
 
-from .. import session
+from .. import preferences, session
 from ..core.frame import FrameError
 from ..core.request import RequestError
 from ..core.worker import State
@@ -41,7 +43,7 @@ class JOINTDIT_OT_generate(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[OperatorReturnItems]:
         """Called by Blender."""
-        return start(self, context)
+        return start(self, context, partial(from_settings, context))
 
 
 class JOINTDIT_OT_generate_template(bpy.types.Operator):
@@ -72,7 +74,7 @@ class JOINTDIT_OT_generate_template(bpy.types.Operator):
         settings = context.scene.jointdit
         settings.adopt(TEMPLATES[self.template])
         _adopt_extent(settings, self.template)
-        start(self, context)
+        start(self, context, partial(from_settings, context))
         # Even when it could not start: the settings have changed.
         return {"FINISHED"}
 
@@ -94,24 +96,29 @@ def _twice_as_wide(picture: str) -> bool:
     return width == 2 * height
 
 
-def start(operator: bpy.types.Operator, context: bpy.types.Context, extension: session.Extension | None = None) -> set[OperatorReturnItems]:
-    """Queue a job; without a window also wait for it, since no timer would."""
+def start(operator: bpy.types.Operator, context: bpy.types.Context, orders: Callable[[], Sequence[session.Order]]) -> set[OperatorReturnItems]:
+    """Queue jobs; without a window also wait for them, since no timer would. `orders` may raise `RequestError`."""
     current = session.current()
     try:
-        run = current.start(context, extension)
+        runs = [current.start(context, order) for order in orders()]
     except (RequestError, OSError) as error:
         operator.report({"ERROR"}, str(error))
         return {"CANCELLED"}
     if not bpy.app.background and context.window is not None:
         session.watch()
         return {"FINISHED"}
-    current.finish(run)
-    if run.object_name:
-        operator.report({"INFO"}, run.message)
-        return {"FINISHED"}
-    if run.job.state is not State.CANCELLED:
-        operator.report({"ERROR"}, run.message)
-    return {"CANCELLED"}
+    for run in runs:
+        current.finish(run)
+        if run.job.state is not State.CANCELLED:
+            operator.report({"ERROR" if run.failed else "INFO"}, run.message)
+    return {"FINISHED"} if any(run.job.state is State.DONE for run in runs) else {"CANCELLED"}
+
+
+def from_settings(context: bpy.types.Context) -> list[session.Order]:
+    """What the panel asks for; raises `RequestError`. Only the first of several is built: they would stand in one another."""
+    settings = context.scene.jointdit
+    requests = settings.requests(preferences.model(context))
+    return [session.Order(request, settings.build_options(), build=number == 0) for number, request in enumerate(requests)]
 
 
 class JOINTDIT_OT_random_seed(bpy.types.Operator):
@@ -125,3 +132,6 @@ class JOINTDIT_OT_random_seed(bpy.types.Operator):
         """Called by Blender."""
         context.scene.jointdit.seed = random.randint(0, SEED_MAX)
         return {"FINISHED"}
+
+
+CLASSES = (JOINTDIT_OT_generate, JOINTDIT_OT_generate_template, JOINTDIT_OT_random_seed)

@@ -10,6 +10,7 @@ import bpy
 from bpy.props import IntProperty
 
 from .. import session
+from .generate import start
 
 if TYPE_CHECKING:
     from bpy.stub_internal.rna_enums import OperatorReturnItems
@@ -27,6 +28,92 @@ class JOINTDIT_OT_cancel(bpy.types.Operator):
     def execute(self, _context: bpy.types.Context) -> set[OperatorReturnItems]:
         """Called by Blender."""
         session.current().cancel(self.job)
+        return {"FINISHED"}
+
+
+class JOINTDIT_OT_cancel_all(bpy.types.Operator):
+    """Stop the running job and all that wait"""
+
+    bl_idname = "jointdit.cancel_all"
+    bl_label = "Cancel All Jobs"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        """Called by Blender."""
+        if not session.current().busy:
+            cls.poll_message_set("Nothing is being made")
+            return False
+        return True
+
+    def execute(self, _context: bpy.types.Context) -> set[OperatorReturnItems]:
+        """Called by Blender."""
+        session.current().cancel()
+        return {"FINISHED"}
+
+
+class JOINTDIT_OT_retry(bpy.types.Operator):
+    """Run this job again with the settings that it had"""
+
+    bl_idname = "jointdit.retry"
+    bl_label = "Try Again"
+    bl_options = {"INTERNAL"}
+
+    job: IntProperty(name="Job", description="Its number in the list", options={"SKIP_SAVE"})
+
+    def execute(self, context: bpy.types.Context) -> set[OperatorReturnItems]:
+        """Called by Blender."""
+        run = session.current().find(self.job)
+        if run is None or not run.closed:
+            self.report({"WARNING"}, "The job is no longer in the list" if run is None else "The job has not ended yet")
+            return {"CANCELLED"}
+        done = start(self, context, lambda: [run.order])
+        if done == {"FINISHED"}:
+            session.current().clear(self.job)
+        return done
+
+
+class JOINTDIT_OT_recall_job(bpy.types.Operator):
+    """Put the prompt, the seed and the other settings of this job into the panel"""
+
+    bl_idname = "jointdit.recall_job"
+    bl_label = "Recall Settings of Job"
+    bl_options = {"INTERNAL", "UNDO"}
+
+    job: IntProperty(name="Job", description="Its number in the list", options={"SKIP_SAVE"})
+
+    def execute(self, context: bpy.types.Context) -> set[OperatorReturnItems]:
+        """Called by Blender."""
+        run = session.current().find(self.job)
+        if run is None:
+            self.report({"WARNING"}, "The job is no longer in the list")
+            return {"CANCELLED"}
+        settings = context.scene.jointdit
+        settings.recall(run.order.request)
+        settings.adopt(run.order.options)
+        return {"FINISHED"}
+
+
+class JOINTDIT_OT_free_memory(bpy.types.Operator):
+    """Give the memory of the graphics card back to Blender; the next result loads the model again"""
+
+    bl_idname = "jointdit.free_memory"
+    bl_label = "Free Memory"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        """Called by Blender."""
+        worker = session.current().worker
+        reason = "Something is being made: cancel it first, or wait" if worker.busy else "" if worker.pid else "The image generator holds no memory now"
+        if reason:
+            cls.poll_message_set(reason)
+        return not reason
+
+    def execute(self, _context: bpy.types.Context) -> set[OperatorReturnItems]:
+        """Called by Blender."""
+        session.current().worker.release()
+        self.report({"INFO"}, "The memory of the image generator is free again")
         return {"FINISHED"}
 
 
@@ -63,3 +150,14 @@ class JOINTDIT_OT_clear_jobs(bpy.types.Operator):
         """Called by Blender."""
         session.current().clear(self.job or None)
         return {"FINISHED"}
+
+
+CLASSES = (
+    JOINTDIT_OT_cancel,
+    JOINTDIT_OT_cancel_all,
+    JOINTDIT_OT_retry,
+    JOINTDIT_OT_recall_job,
+    JOINTDIT_OT_free_memory,
+    JOINTDIT_OT_copy_report,
+    JOINTDIT_OT_clear_jobs,
+)

@@ -12,6 +12,7 @@ import bpy
 from bpy.props import BoolProperty, FloatProperty, StringProperty
 
 from .. import active, preferences, session
+from ..arriving import look_through_camera, select_only
 from ..building import BackdropSettings, GroundSettings
 from ..core.frame import FrameError
 from ..core.ground import GroundError
@@ -90,7 +91,7 @@ class JOINTDIT_OT_match_camera(OfFrame, bpy.types.Operator):
         assert camera is not None and scene is not None, "poll() has seen them"
         match(scene, camera, tuple(get_input(modifier, "Image").size))
         if context.window is not None:
-            session.look_through_camera(context.window)
+            look_through_camera(context.window)
         return {"FINISHED"}
 
 
@@ -216,7 +217,7 @@ class JOINTDIT_OT_bake(OfFrame, bpy.types.Operator):
         except BakeError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        session.select_only(context, baked.object)
+        select_only(context, baked.object)
         self.report({"INFO"}, baked.sentence)
         return {"FINISHED"}
 
@@ -242,7 +243,7 @@ class JOINTDIT_OT_rebuild(OfFrame, bpy.types.Operator):
         except (BuildError, FrameError, OSError) as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        session.select_only(context, result.object)
+        select_only(context, result.object)
         self.report({"INFO"}, " ".join([f"{result.sentence}.", *result.notes]))
         return {"FINISHED"}
 
@@ -281,9 +282,20 @@ class JOINTDIT_OT_surround(OfFrame, bpy.types.Operator):
             return {"CANCELLED"}
         # The scene keeps its camera.
         options = replace(TEMPLATES["DOME"], look_through=False, pack=settings.pack)
-        return start(self, context, session.Extension(request, options, relief.name))
+        return start(self, context, lambda: [session.Order(request, options, relief.name)])
 
 
 def _prompt(relief: bpy.types.Object) -> str:
     """What the frame was made from."""
     return str(relief.get("prompt") or "")
+
+
+CLASSES = (
+    JOINTDIT_OT_match_camera,
+    JOINTDIT_OT_fit_to_camera,
+    JOINTDIT_OT_align_ground,
+    JOINTDIT_OT_relight,
+    JOINTDIT_OT_bake,
+    JOINTDIT_OT_rebuild,
+    JOINTDIT_OT_surround,
+)

@@ -140,3 +140,6 @@ def meets(context: bpy.types.Context, relief: bpy.types.Object, origin: Vector, 
     start = into @ origin
     hit, place, _, _ = relief.ray_cast(start, (into @ (origin + direction)) - start, depsgraph=context.evaluated_depsgraph_get())
     return place.copy() if hit else None
+
+
+CLASSES = (JOINTDIT_OT_scale_by_points,)

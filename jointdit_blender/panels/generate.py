@@ -10,6 +10,7 @@ import bpy
 
 from ..settings import TEMPLATE_ITEMS
 from .layout import Sidebar, button_grid, choice, property_column, sentence
+from .presets import JOINTDIT_PT_presets, JOINTDIT_PT_sizes
 
 
 class JOINTDIT_PT_generate(Sidebar, bpy.types.Panel):
@@ -17,6 +18,10 @@ class JOINTDIT_PT_generate(Sidebar, bpy.types.Panel):
 
     bl_idname = "JOINTDIT_PT_generate"
     bl_label = "JointDiT"
+
+    def draw_header_preset(self, _context: bpy.types.Context) -> None:
+        """Called by Blender."""
+        JOINTDIT_PT_presets.draw_panel_header(self.layout)
 
     def draw(self, context: bpy.types.Context) -> None:
         """Called by Blender."""
@@ -42,6 +47,8 @@ class JOINTDIT_PT_generate(Sidebar, bpy.types.Panel):
         # Without a label beside it: at the narrowest sidebar the words would be cut off.
         choice(layout, context, settings, "build")
         column = property_column(layout)
+        if settings.task != "IMAGE":
+            column.prop(settings, "style")
         column.prop(settings, "quality")
         if settings.quality == "CUSTOM":
             column.prop(settings, "steps")
@@ -51,7 +58,7 @@ class JOINTDIT_PT_generate(Sidebar, bpy.types.Panel):
         layout.separator(factor=0.5)
         large = layout.row()
         large.scale_y = 1.6
-        large.operator("jointdit.generate")
+        large.operator("jointdit.generate", text=f"Generate {settings.count}" if settings.count > 1 else "Generate")
         column = layout.column(align=True)
         column.label(text="Quick Start")
         grid = button_grid(column, context)
@@ -87,9 +94,14 @@ class JOINTDIT_PT_image(_SubPanel, bpy.types.Panel):
 
     bl_label = "Image"
 
+    def draw_header_preset(self, _context: bpy.types.Context) -> None:
+        """Called by Blender."""
+        JOINTDIT_PT_sizes.draw_panel_header(self.layout)
+
     def draw(self, context: bpy.types.Context) -> None:
         """Called by Blender."""
         layout, settings = property_column(self.layout), context.scene.jointdit
+        layout.prop(settings, "count")
         layout.prop(settings, "use_size")
         column = layout.column(align=True)
         column.active = settings.use_size
@@ -100,6 +112,7 @@ class JOINTDIT_PT_image(_SubPanel, bpy.types.Panel):
         column = layout.column()
         column.active = settings.use_guidance
         column.prop(settings, "guidance")
+        layout.operator("jointdit.generate_list")
 
 
 class JOINTDIT_PT_depth(_SubPanel, bpy.types.Panel):
@@ -160,3 +173,13 @@ class JOINTDIT_PT_look(_SubPanel, bpy.types.Panel):
         layout, settings = property_column(self.layout), context.scene.jointdit
         for name in ("relit", "environment", "pack"):
             layout.prop(settings, name)
+
+
+CLASSES = (
+    JOINTDIT_PT_generate,
+    JOINTDIT_PT_directions,
+    JOINTDIT_PT_image,
+    JOINTDIT_PT_depth,
+    JOINTDIT_PT_placing,
+    JOINTDIT_PT_look,
+)

@@ -4,10 +4,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import bpy
 
-from ..settings import JOINTDIT_PG_job
-from .layout import Sidebar, sentence
+from .layout import Sidebar, sentence, width
 
 PHASES = {
     "starting": "Starting",
@@ -18,6 +19,9 @@ PHASES = {
     "decoding": "Decoding",
     "writing": "Writing",
 }
+ICONS: dict[str, Any] = {"done": "CHECKMARK", "failed": "ERROR", "cancelled": "CANCEL"}
+UNIT = 20.0
+"""Pixels at the default scale of a thumbnail of scale 1."""
 
 
 class JOINTDIT_PT_jobs(Sidebar, bpy.types.Panel):
@@ -33,31 +37,65 @@ class JOINTDIT_PT_jobs(Sidebar, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         """Called by Blender."""
-        jobs = context.window_manager.jointdit.jobs
+        jobs, layout = context.window_manager.jointdit.jobs, self.layout
         for job in jobs:
-            column = self.layout.column(align=True)
-            row = column.row(align=True)
-            if job.state in ("running", "cancelling"):
-                row.progress(factor=job.factor, text=_progress(job))
-            else:
-                row.label(text=job.title if job.state == "done" else f"{job.state.capitalize()}: {job.title}", translate=False)
-            if job.finished:
-                row.operator("jointdit.clear_jobs", text="", icon="X", emboss=False).job = job.job_id
-            else:
-                row.operator("jointdit.cancel", text="", icon="X").job = job.job_id
-            if job.message:
-                sentence(column, context, job.message, alert=job.state == "failed")
-            if job.state == "failed":
-                column.operator("jointdit.copy_report").job = job.job_id
-        if sum(job.finished for job in jobs) > 1:
-            self.layout.operator("jointdit.clear_jobs")
+            _row(layout, context, job)
+        finished = sum(job.finished for job in jobs)
+        if len(jobs) - finished > 1:
+            layout.operator("jointdit.cancel_all")
+        if finished > 1:
+            layout.operator("jointdit.clear_jobs")
+        if finished == len(jobs):
+            layout.operator("jointdit.free_memory")
 
 
-def _progress(job: JOINTDIT_PG_job) -> str:
-    """“Sampling 12/20 · 0:07”."""
+def _row(layout: bpy.types.UILayout | None, context: bpy.types.Context, job: Any) -> None:
+    assert layout is not None
+    column = layout.column(align=True)
+    row = column.row(align=True)
+    working = job.state in ("running", "cancelling")
+    if working:
+        row.progress(factor=job.factor, text=progress_text(job))
+    elif job.state == "waiting":
+        row.label(text=job.title, icon="TIME", translate=False)
+    else:
+        row.label(text=job.title, icon=ICONS.get(job.state, "NONE"), translate=False)
+    if job.finished:
+        row.operator("jointdit.clear_jobs", text="", icon="X", emboss=False).job = job.job_id
+    else:
+        row.operator("jointdit.cancel", text="", icon="X").job = job.job_id
+    if working:
+        sentence(column, context, job.title)
+    if job.preview:
+        pictures = column.row(align=True)
+        for icon in (job.preview, job.preview_depth):
+            pictures.template_icon(icon, scale=max(2.0, width(context) / 2.0 / UNIT))
+    if job.message:
+        sentence(column, context, job.message, alert=job.state == "failed")
+    if job.state in ("failed", "cancelled"):
+        row = column.row(align=True)
+        row.operator("jointdit.retry").job = job.job_id
+        row.operator("jointdit.recall_job", text="Recall Settings").job = job.job_id
+    if job.state == "failed":
+        column.operator("jointdit.copy_report").job = job.job_id
+
+
+def progress_text(job: Any) -> str:
+    """“Sampling 12/20 · 0:07, 0:05 left”."""
     if job.state == "cancelling":
         return "Stopping"
     name = PHASES.get(job.phase, job.phase)
+    if job.again and job.phase == "starting":
+        name = "Starting again"
     steps = f" {job.step}/{job.total}" if job.total > 1 else ""
-    minutes, seconds = divmod(int(job.elapsed), 60)
-    return f"{name}{steps} · {minutes}:{seconds:02}"
+    left = f", {_clock(job.remaining)} left" if job.remaining >= 0.0 else ""
+    return f"{name}{steps} · {_clock(job.elapsed)}{left}"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+CLASSES = (JOINTDIT_PT_jobs,)

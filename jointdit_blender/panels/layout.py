@@ -27,12 +27,17 @@ class Sidebar:
 
 
 def sentence(layout: bpy.types.UILayout | None, context: bpy.types.Context, text: str, *, alert: bool = False) -> None:
-    """A text as wide as the sidebar, over several lines. Blender does not wrap labels."""
+    """A text as wide as the sidebar, over several lines."""
+    lines(layout, text, width(context), alert=alert)
+
+
+def lines(layout: bpy.types.UILayout | None, text: str, pixels: float, *, alert: bool = False) -> None:
+    """A text over several lines of so many pixels at the default scale. Blender does not wrap labels."""
     assert layout is not None, ALWAYS
     column = layout.column(align=True)
     column.alert = alert
     column.scale_y = 0.8
-    for line in textwrap.wrap(text, max(int(width(context) / LETTER), 16)):
+    for line in textwrap.wrap(text, max(int(pixels / LETTER), 16)):
         column.label(text=line, translate=False)
 
 

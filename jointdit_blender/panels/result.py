@@ -78,3 +78,6 @@ def _show_inputs(layout: bpy.types.UILayout | None, relief: bpy.types.Object, na
     column = property_column(layout)
     for name, owner, path in active.shown_inputs(modifier, names):
         column.prop(owner, path, text=name)
+
+
+CLASSES = (JOINTDIT_PT_result, JOINTDIT_PT_result_surface, JOINTDIT_PT_result_placing)

@@ -16,8 +16,9 @@ from engine.patience import PATIENCE
 bpy = pytest.importorskip("bpy")
 
 import jointdit_blender  # noqa: E402
-from jointdit_blender import headless, session  # noqa: E402
+from jointdit_blender import arriving, headless, session  # noqa: E402
 from jointdit_blender.core.worker import WorkerClient, WorkerError  # noqa: E402
+from jointdit_blender.operators.generate import from_settings  # noqa: E402
 from jointdit_blender.scene.options import BuildOptions  # noqa: E402
 from jointdit_blender.scene.templates import TEMPLATES  # noqa: E402
 from jointdit_blender.settings import TEMPLATE_ITEMS  # noqa: E402
@@ -35,6 +36,11 @@ def blender(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     settings.sky, settings.torn, settings.clean, settings.back_layer = "KEEP", "KEEP", False, False
     yield
     jointdit_blender.unregister()
+
+
+def order() -> session.Order:
+    """What a click on Generate would queue."""
+    return from_settings(bpy.context)[0]
 
 
 def built() -> list[bpy.types.Object]:
@@ -140,7 +146,7 @@ def test_without_a_backend_the_sentence_says_what_to_do(tmp_path: Path, monkeypa
 
 def test_the_row_follows_the_steps_and_the_result_is_built_when_it_arrives() -> None:
     bpy.context.scene.jointdit.steps = 60
-    session.current().start(bpy.context)
+    session.current().start(bpy.context, order())
     seen = set()
 
     def done() -> bool:
@@ -153,7 +159,7 @@ def test_the_row_follows_the_steps_and_the_result_is_built_when_it_arrives() -> 
 
 def test_two_jobs_wait_for_each_other_and_one_is_cancelled() -> None:
     bpy.context.scene.jointdit.steps = 1000
-    first, second = session.current().start(bpy.context), session.current().start(bpy.context)
+    first, second = session.current().start(bpy.context, order()), session.current().start(bpy.context, order())
     drive(lambda: rows()[0].step > 1)
     assert [row.state for row in rows()] == ["running", "waiting"]
     bpy.ops.jointdit.cancel(job=first.job.id)
@@ -165,7 +171,7 @@ def test_two_jobs_wait_for_each_other_and_one_is_cancelled() -> None:
 
 def test_a_job_survives_the_loading_of_a_file(tmp_path: Path) -> None:
     bpy.context.scene.jointdit.steps = 40
-    session.current().start(bpy.context)
+    session.current().start(bpy.context, order())
     drive(lambda: rows()[0].step > 1)
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "kept.blend"))
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "kept.blend"))
@@ -178,11 +184,11 @@ def test_a_scene_that_is_gone_does_not_lose_the_result() -> None:
     doomed = bpy.data.scenes.new("Doomed")
     with bpy.context.temp_override(scene=doomed):
         doomed.jointdit.prompt = "a hill"
-        session.current().start(bpy.context)
+        session.current().start(bpy.context, order())
     bpy.data.scenes.remove(doomed)
     drive(lambda: rows()[0].finished)
     assert "“Doomed” is gone" in rows()[0].message and rows()[0].state == "failed" and not built()
-    folder = rows()[0].message.split(" from ")[1].rstrip(".")
+    folder = rows()[0].message.split(" kept in ")[1].rstrip(".")
     assert bpy.ops.jointdit.build_frame(filepath=folder) == {"FINISHED"}
 
 
@@ -190,7 +196,7 @@ def test_a_result_goes_to_the_scene_it_was_asked_for() -> None:
     other = bpy.data.scenes.new("Other")
     with bpy.context.temp_override(scene=other):
         other.jointdit.prompt = "a hill"
-        session.current().start(bpy.context)
+        session.current().start(bpy.context, order())
     drive(lambda: rows()[0].finished)
     assert built()[0].name in other.objects and not bpy.context.scene.objects
 
@@ -198,7 +204,7 @@ def test_a_result_goes_to_the_scene_it_was_asked_for() -> None:
 def test_in_edit_mode_the_result_waits() -> None:
     bpy.ops.mesh.primitive_cube_add()
     bpy.ops.object.mode_set(mode="EDIT")
-    session.current().start(bpy.context)
+    session.current().start(bpy.context, order())
     drive(lambda: "Object Mode" in rows()[0].message)
     assert not built() and rows()[0].state == "building"
     bpy.ops.object.mode_set(mode="OBJECT")
@@ -209,7 +215,7 @@ def test_in_edit_mode_the_result_waits() -> None:
 def test_a_result_that_waits_may_be_given_up_and_stays_on_disk() -> None:
     bpy.ops.mesh.primitive_cube_add()
     bpy.ops.object.mode_set(mode="EDIT")
-    run = session.current().start(bpy.context)
+    run = session.current().start(bpy.context, order())
     drive(lambda: "Object Mode" in rows()[0].message)
     bpy.ops.jointdit.cancel(job=run.job.id)
     assert (rows()[0].state, rows()[0].finished) == ("cancelled", True)
@@ -218,18 +224,19 @@ def test_a_result_that_waits_may_be_given_up_and_stays_on_disk() -> None:
 
 
 def test_a_defect_of_the_builder_is_told_and_the_next_job_is_built(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    builders = [session.build_frame]
+    builders = [arriving.build_frame]
 
     def fails_once(*arguments: object) -> object:
-        monkeypatch.setattr(session, "build_frame", builders[0])
+        monkeypatch.setattr(arriving, "build_frame", builders[0])
         raise RuntimeError("Error: the node tree is a knot \ud83d")
 
-    monkeypatch.setattr(session, "build_frame", fails_once)
+    monkeypatch.setattr(arriving, "build_frame", fails_once)
     current = session.current()
-    first, second = current.start(bpy.context), current.start(bpy.context)
+    first, second = current.start(bpy.context, order()), current.start(bpy.context, order())
     end = time.monotonic() + 20 * PATIENCE
     # The timer itself, which Blender would take away if it raised.
-    while session._tick() is not None:
+    while current.busy:
+        session._tick()
         assert time.monotonic() < end
         time.sleep(0.02)
     assert [row.state for row in rows()] == ["failed", "done"] and len(built()) == 1 and second.object_name
@@ -240,7 +247,7 @@ def test_a_defect_of_the_builder_is_told_and_the_next_job_is_built(monkeypatch: 
 
 @pytest.mark.parametrize("odd", [{"elapsed": 1e400, "step": 10**400}, {"phase": "half \ud83d"}, {"elapsed": "long", "step": None, "total": 1e400}])
 def test_odd_progress_can_be_shown(odd: dict[str, object]) -> None:
-    run = session.current().start(bpy.context)
+    run = session.current().start(bpy.context, order())
     run.job.advance(odd)
     session.current().show()
     assert len(rows()) == 1
@@ -284,13 +291,13 @@ def test_the_panel_and_scripts_build_the_same() -> None:
 
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_one_click_from_a_prompt(template: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked, build = [], session.build_frame
+    asked, build = [], arriving.build_frame
 
     def watched(context: bpy.types.Context, frame: object, options: BuildOptions) -> object:
         asked.append(options)
         return build(context, frame, options)
 
-    monkeypatch.setattr(session, "build_frame", watched)
+    monkeypatch.setattr(arriving, "build_frame", watched)
     settings = bpy.context.scene.jointdit
     settings.prompt, settings.gamma, settings.near = "", 3.0, 1.0
     with pytest.raises(RuntimeError, match="the prompt is empty"):
@@ -317,7 +324,7 @@ def test_a_script_in_edit_mode_does_not_wait_for_ever() -> None:
 
 
 def test_a_damaged_result_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    run = session.current().start(bpy.context)
+    run = session.current().start(bpy.context, order())
     while not run.job.state.finished:
         session.current().worker.wait(0.1)
     (Path(run.job.result["frame"]) / "disparity.exr").write_bytes(b"nothing")

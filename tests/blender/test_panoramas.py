@@ -211,7 +211,7 @@ def test_a_strip_is_closed_around_and_goes_on_above_and_below() -> None:
     settings.extent, settings.build, settings.sky, settings.back_layer, settings.torn = "STRIP", "DOME", "KEEP", False, "KEEP"
     assert bpy.ops.jointdit.generate() == {"FINISHED"}
     (relief,) = built()
-    assert session.current().runs[-1].title == "Strip: a green valley"
+    assert session.current().runs[-1].order.request.title == "Strip: a green valley"
     mesh, dome = evaluated(relief), child(relief, "Dome")
     assert len(mesh.vertices) == 64 * 32 and rims(mesh) == 2 * 64, "welded all around; open above and below"
     assert dome is not None and rims(dome.data) == 0 and faces_inward(dome.data) and open_directions() == 0
@@ -299,7 +299,7 @@ def test_a_frame_is_extended_to_a_sphere_in_its_place() -> None:
     asked = {"task": "panorama", "kind": "sphere", "prompt": "a green valley", "front": relief["frame"], "seed": 5, "steps": 2}
     assert asked.items() <= job().items() and "parts" not in job()
     sphere = next(item for item in built() if item != relief)
-    assert session.current().runs[-1].title == "Sphere around: a green valley"
+    assert session.current().runs[-1].order.request.title == "Sphere around: a green valley"
     bpy.context.view_layer.update()
     assert max(abs(a - b) for row, other in zip(sphere.matrix_world, turn, strict=True) for a, b in zip(row, other, strict=True)) < 1e-5
     assert get_input(active.frame_modifier(sphere), "Near") == pytest.approx(4.0) and rims(evaluated(sphere)) == 0
@@ -330,7 +330,7 @@ def test_an_extension_is_built_also_when_its_frame_is_gone() -> None:
     relief = ahead()
     session.current().worker.poll()
     request = bpy.context.scene.jointdit.request_around(Path(relief["frame"]), "a wood", "")
-    run = session.current().start(bpy.context, session.Extension(request, BuildOptions(geometry="dome"), relief.name))
+    run = session.current().start(bpy.context, session.Order(request, BuildOptions(geometry="dome"), relief.name))
     bpy.data.objects.remove(relief)
     session.current().finish(run)
     assert len(built()) == 1 and open_directions() == 0
