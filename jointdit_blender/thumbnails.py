@@ -32,7 +32,7 @@ class Thumbnails:
         """The icons of a job's picture and depth, 0 where there is none yet, from the file that was announced with this step."""
         if path is not None and self._seen.get(job) != (path, step):
             # What cannot be read now is soon followed by the next one.
-            with suppress(OSError, ValueError):
+            with suppress(OSError, ValueError, EOFError):
                 both = np.load(path, allow_pickle=False)
                 self._show(job, both)
                 self._seen[job] = (path, step)

@@ -52,8 +52,8 @@ class Entry:
         return " · ".join(words + ([frame.model] if frame.model else []))
 
     def matches(self, words: Sequence[str]) -> bool:
-        """Whether all of these casefolded words are in its title, its facts or its name."""
-        text = " ".join((self.title, self.facts, self.name)).casefold()
+        """Whether all of these casefolded words are in its title or its facts."""
+        text = f"{self.title} {self.facts}".casefold()
         return all(word in text for word in words)
 
 

@@ -89,8 +89,8 @@ class JOINTDIT_OT_recall_job(bpy.types.Operator):
             self.report({"WARNING"}, "The job is no longer in the list")
             return {"CANCELLED"}
         settings = context.scene.jointdit
-        settings.recall(run.order.request)
         settings.adopt(run.order.options)
+        settings.recall(run.order.request)
         return {"FINISHED"}
 
 
