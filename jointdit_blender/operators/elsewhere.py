@@ -162,12 +162,13 @@ def _saved(context: bpy.types.Context, image: Any) -> Path:
         with _as_png(context.scene.render.image_settings):
             image.save_render(str(path), scene=context.scene)
         return path
-    copy = image.copy()
+    # Not a copy of the data-block: what was painted in it would not come along.
+    kept = image.file_format
     try:
-        copy.file_format = "PNG"
-        copy.save(filepath=str(path))
+        image.file_format = "PNG"
+        image.save(filepath=str(path), save_copy=True)
     finally:
-        bpy.data.images.remove(copy)
+        image.file_format = kept
     return path
 
 
