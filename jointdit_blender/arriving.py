@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import bpy
+import numpy as np
 
 from . import active
 from .core.frame import FrameError, read_frame
-from .scene.builder import BuildError, BuildOptions, build_frame
+from .scene.builder import BuildError, BuildOptions, build_frame, kind_of
 from .scene.extending import extend
 
 
@@ -61,6 +62,9 @@ def place(folder: Path, scene_name: str, options: BuildOptions, extended: str, w
         # Later results leave the view alone.
         if first and window is not None:
             look_through_camera(window)
+            hidden = hide_around(scene, active.own_camera(result.object))
+            if hidden:
+                warnings = [*warnings, f"{_listed(hidden)} stood around its camera and is hidden now."]
     sentences = [f"{result.sentence}.", *warnings]
     if first and window is not None and _colorless(window):
         sentences.append("Choose Material Preview in the header to see its colors.")
@@ -87,6 +91,28 @@ def look_through_camera(window: bpy.types.Window) -> None:
     for area in window.screen.areas:
         if area.type == "VIEW_3D":
             area.spaces.active.region_3d.view_perspective = "CAMERA"
+
+
+def hide_around(scene: bpy.types.Scene, camera: bpy.types.Object | None) -> list[str]:
+    """Hide what the camera is inside of, as the cube of a new file: one would see nothing but that. Returns the names."""
+    if camera is None:
+        return []
+    place = camera.matrix_world.translation
+    hidden = []
+    for item in scene.objects:
+        if item.type != "MESH" or kind_of(item) or "frame" in item or not item.visible_get() or not item.matrix_world.determinant():
+            continue
+        corners = np.array(item.bound_box)
+        local = np.array(item.matrix_world.inverted() @ place)
+        if (corners.min(axis=0) < local).all() and (local < corners.max(axis=0)).all():
+            item.hide_set(True)
+            item.hide_render = True
+            hidden.append(item.name)
+    return hidden
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join(f"“{name}”" for name in names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
 
 
 def _inside(scene: bpy.types.Scene, window: bpy.types.Window | None) -> AbstractContextManager[Any]:

@@ -133,8 +133,9 @@ class Session:
 
     def show(self) -> None:
         """Copy the rows to the window manager and redraw the panels, if anything changed."""
-        rows = [run.row() | thumbnails.current().live(run.job.id, None if run.closed else run.job.preview, run.job.step) for run in self.runs]
-        thumbnails.current().forget(run.job.id for run in self.runs if not run.closed)
+        pictures = thumbnails.current()
+        pictures.forget(run.job.id for run in self.runs if not run.closed)
+        rows = [run.row() | pictures.live(run.job.id, None if run.closed else run.job.preview, run.job.step) for run in self.runs]
         jobs = bpy.context.window_manager.jointdit.jobs
         if rows == self._shown and len(jobs) == len(rows):
             return

@@ -48,7 +48,8 @@ def test_the_exit_code_is_told_and_what_is_no_text_does_no_harm() -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="looks into /proc")
 def test_stopping_ends_its_children_too() -> None:
-    program = "import subprocess, sys; child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']); print(child.pid, flush=True); child.wait()"
+    child = "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])"
+    program = f"import subprocess, sys; child = {child}; print(child.pid, flush=True); child.wait()"
     command = python(program)
     end = time.monotonic() + 30
     heard: list[str] = []

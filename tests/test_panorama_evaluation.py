@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from jointdit import cli
-from jointdit.evaluation.panorama import Measure, as_table, log_distance, pooled, pole_spread, seam_jump, solved_depth, turn_change
+from jointdit.evaluation.panorama import Measure, as_table, log_distance, pole_spread, pooled, seam_jump, solved_depth, turn_change
 
 
 def turned(field: np.ndarray) -> list[np.ndarray]:

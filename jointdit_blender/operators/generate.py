@@ -24,6 +24,8 @@ from ..settings import SEED_MAX, TEMPLATE_ITEMS, JOINTDIT_PG_settings
 if TYPE_CHECKING:
     from bpy.stub_internal.rna_enums import OperatorReturnItems
 
+NOT_SET_UP = "The image generator is not set up yet: choose Set Up above"
+
 
 class JOINTDIT_OT_generate(bpy.types.Operator):
     """Make the picture and its depth and build them in the scene"""
@@ -36,7 +38,7 @@ class JOINTDIT_OT_generate(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         """Called by Blender."""
-        missing = context.scene.jointdit.missing()
+        missing = NOT_SET_UP if context.window_manager.jointdit.missing else context.scene.jointdit.missing()
         if missing:
             cls.poll_message_set(missing)
         return not missing
@@ -64,7 +66,7 @@ class JOINTDIT_OT_generate_template(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         """Called by Blender."""
-        missing = context.scene.jointdit.nothing_given()
+        missing = NOT_SET_UP if context.window_manager.jointdit.missing else context.scene.jointdit.nothing_given()
         if missing:
             cls.poll_message_set(missing)
         return not missing

@@ -8,8 +8,7 @@ from typing import Any
 
 import bpy
 
-from ..settings import TEMPLATE_ITEMS
-from .layout import Sidebar, button_grid, choice, property_column, sentence
+from .layout import Sidebar, choice, property_column, sentence
 from .presets import JOINTDIT_PT_presets, JOINTDIT_PT_sizes
 
 
@@ -59,11 +58,7 @@ class JOINTDIT_PT_generate(Sidebar, bpy.types.Panel):
         large = layout.row()
         large.scale_y = 1.6
         large.operator("jointdit.generate", text=f"Generate {settings.count}" if settings.count > 1 else "Generate")
-        column = layout.column(align=True)
-        column.label(text="Quick Start")
-        grid = button_grid(column, context)
-        for name, title, _ in TEMPLATE_ITEMS:
-            grid.operator("jointdit.generate_template", text=title).template = name
+        layout.operator_menu_enum("jointdit.generate_template", "template", text="Quick Start")
 
 
 class _SubPanel(Sidebar):

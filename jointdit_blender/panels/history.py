@@ -22,7 +22,6 @@ class JOINTDIT_PT_history(Sidebar, bpy.types.Panel):
 
     bl_idname = "JOINTDIT_PT_history"
     bl_label = "History"
-    bl_options: Any = {"DEFAULT_CLOSED"}
 
     def draw_header_preset(self, _context: bpy.types.Context) -> None:
         """Called by Blender."""

@@ -38,8 +38,10 @@ class JOINTDIT_PT_jobs(Sidebar, bpy.types.Panel):
     def draw(self, context: bpy.types.Context) -> None:
         """Called by Blender."""
         jobs, layout = context.window_manager.jointdit.jobs, self.layout
-        for job in jobs:
-            _row(layout, context, job)
+        last = max((number for number, job in enumerate(jobs) if job.finished), default=-1)
+        for number, job in enumerate(jobs):
+            # What was said of earlier successes only takes room.
+            _row(layout, context, job, said=job.state != "done" or number == last)
         finished = sum(job.finished for job in jobs)
         if len(jobs) - finished > 1:
             layout.operator("jointdit.cancel_all")
@@ -49,7 +51,7 @@ class JOINTDIT_PT_jobs(Sidebar, bpy.types.Panel):
             layout.operator("jointdit.free_memory")
 
 
-def _row(layout: bpy.types.UILayout | None, context: bpy.types.Context, job: Any) -> None:
+def _row(layout: bpy.types.UILayout | None, context: bpy.types.Context, job: Any, said: bool) -> None:
     assert layout is not None
     column = layout.column(align=True)
     row = column.row(align=True)
@@ -70,7 +72,7 @@ def _row(layout: bpy.types.UILayout | None, context: bpy.types.Context, job: Any
         pictures = column.row(align=True)
         for icon in (job.preview, job.preview_depth):
             pictures.template_icon(icon, scale=max(2.0, width(context) / 2.0 / UNIT))
-    if job.message:
+    if job.message and said:
         sentence(column, context, job.message, alert=job.state == "failed")
     if job.state in ("failed", "cancelled"):
         row = column.row(align=True)

@@ -10,8 +10,6 @@ import bpy
 
 from .layout import ALWAYS, lines, property_column, width
 
-INDENT = 60
-"""Pixels at the default scale that the add-on's box in the preferences takes besides the margins."""
 SIDE_BY_SIDE = 420
 """Pixels from which a finding's name stands beside its text."""
 REPAIRS = {
@@ -33,7 +31,7 @@ def draw_progress(layout: bpy.types.UILayout | None, context: bpy.types.Context)
 def draw_preferences(layout: bpy.types.UILayout | None, context: bpy.types.Context, preferences: Any, offline: str) -> None:
     """Preferences > Add-ons > JointDiT. `offline` says why nothing may be downloaded, if so."""
     assert layout is not None, ALWAYS
-    pixels = width(context) - INDENT
+    pixels = width(context)
     _draw_engine(layout, context, preferences, pixels)
     if offline:
         lines(layout, f"{offline}. Until then nothing can be installed or downloaded.", pixels)
@@ -60,17 +58,19 @@ def _draw_engine(layout: bpy.types.UILayout, context: bpy.types.Context, prefere
     _draw_progress(layout, context, pixels, everything=True)
     if not upkeep.running or upkeep.quiet:
         row = _buttons(layout, pixels)
-        row.operator("jointdit.install", text=INSTALL.get(upkeep.engine, "Install…"))
+        if upkeep.retry != "jointdit.install":
+            row.operator("jointdit.install", text=INSTALL.get(upkeep.engine, "Install…"))
         row.operator("jointdit.check_setup")
         if upkeep.engine in ("installed", "outdated", "unfinished"):
             row.operator("jointdit.uninstall", text="Remove…")
-    property_column(layout).prop(preferences, "interpreter", text="Existing Python", placeholder="Automatic")
+    property_column(layout).prop(preferences, "interpreter", text="Python", placeholder="Automatic")
 
 
 def _draw_progress(layout: bpy.types.UILayout | None, context: bpy.types.Context, pixels: float, *, everything: bool) -> None:
     assert layout is not None, ALWAYS
     upkeep = context.window_manager.jointdit_upkeep
     if upkeep.running and (everything or not upkeep.quiet):
+        lines(layout, upkeep.phase, pixels)
         row = layout.row(align=True)
         row.progress(factor=upkeep.factor, text=upkeep.progress)
         if not upkeep.quiet:
@@ -80,6 +80,8 @@ def _draw_progress(layout: bpy.types.UILayout | None, context: bpy.types.Context
     row = layout.row()
     lines(row, upkeep.message, pixels - 30, alert=upkeep.failed)
     row.operator("jointdit.dismiss_outcome", text="", icon="X", emboss=False)
+    if upkeep.outcome == "check" and not everything:
+        layout.operator("preferences.addon_show", text="Show in Preferences").module = (__package__ or "").removesuffix(".panels")
     if upkeep.failed:
         row = _buttons(layout, pixels)
         row.operator("jointdit.copy_outcome")
@@ -146,13 +148,17 @@ def _draw_models(layout: bpy.types.UILayout, context: bpy.types.Context, prefere
     row.operator("jointdit.add_model", text="Add Files or Folder…")
     row.operator("jointdit.download_model", text="Download…")
     row.operator("jointdit.list_models")
-    property_column(layout).prop(preferences, "model", text="Model or Folder", placeholder="embedded")
+    property_column(layout).prop(preferences, "model", text="Model", placeholder="embedded")
 
 
 def _draw_use(row: bpy.types.UILayout, model: Any, used: bool) -> None:
-    title = model.title if model.title == model.name or not model.own else f"{model.title} ({model.name})"
-    button = row.operator("jointdit.use_model", text=f"{title}: In Use" if used else title, icon="RADIOBUT_ON" if used else "RADIOBUT_OFF", depress=used)
-    button.name = model.name
+    """The model's title, which is a button that chooses it, and whether it is chosen."""
+    title = f"{model.title} ({model.name})" if model.own else model.title
+    row = row.row()
+    row.alignment = "LEFT"
+    row.operator("jointdit.use_model", text=title, icon="RADIOBUT_ON" if used else "RADIOBUT_OFF", emboss=False).name = model.name
+    if used:
+        row.label(text="In Use")
 
 
 def _buttons(layout: bpy.types.UILayout, pixels: float) -> bpy.types.UILayout:

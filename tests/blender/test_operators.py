@@ -201,6 +201,26 @@ def test_a_result_goes_to_the_scene_it_was_asked_for() -> None:
     assert built()[0].name in other.objects and not bpy.context.scene.objects
 
 
+def test_what_is_around_the_camera_is_hidden_and_told() -> None:
+    """As the cube of a new file: from inside of it one would see nothing else."""
+    bpy.ops.mesh.primitive_cube_add(location=(0.5, 0.0, 0.3))
+    around = bpy.context.object
+    bpy.ops.mesh.primitive_cube_add(location=(0.0, 3.0, 0.0))
+    aside = bpy.context.object
+    bpy.ops.mesh.primitive_plane_add(location=(0.0, 0.0, 0.0))
+    flat = bpy.context.object
+    bpy.ops.object.camera_add()
+    camera = bpy.context.object
+    scene = bpy.context.scene
+    assert arriving.hide_around(scene, camera) == [around.name]
+    assert (around.hide_get(), around.hide_render, aside.hide_get(), flat.hide_get(), camera.hide_get()) == (True, True, False, False, False)
+    assert arriving.hide_around(scene, camera) == [] and arriving.hide_around(scene, None) == []
+    around.hide_set(False)
+    around.matrix_world.translation.x = 50.0
+    bpy.context.view_layer.update()
+    assert arriving.hide_around(scene, camera) == []
+
+
 def test_in_edit_mode_the_result_waits() -> None:
     bpy.ops.mesh.primitive_cube_add()
     bpy.ops.object.mode_set(mode="EDIT")

@@ -59,9 +59,11 @@ def test_picture_and_depth_are_seen_while_it_samples() -> None:
     assert int(preview(run, "image")[0, 0, 0]) > first, "it is the newest one"
     depth = preview(run, "depth")
     assert (np.ptp(depth[..., :3], axis=-1) == 0).all() and depth[0, 0, 0] == 0 < depth[-1, 0, 0]
+    rows()[0].preview = 9  # as it is in a window
     session.current().cancel()
     drive(lambda: run.closed)
     assert f"job {run.job.id} image" not in thumbnails.current()._previews
+    assert (rows()[0].preview, rows()[0].preview_depth) == (0, 0)
 
 
 @pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"rubbish", None])

@@ -3,7 +3,8 @@
 """The real server of `jointdit.worker` with an engine that sleeps for each step and writes a small, true frame folder.
 
 `write_interpreter` makes a program that can be chosen as the backend's Python. The prompt chooses a behaviour:
-"crash", "crash once" (a second process does the same job well), "defect", "deaf" (never looks whether it is cancelled), "noise" (prints to standard output by every way there is).
+"crash", "crash once" (a second process does the
+same job well), "defect", "deaf" (never looks whether it is cancelled), "noise" (prints to standard output by every way there is).
 """
 
 from __future__ import annotations

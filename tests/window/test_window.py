@@ -34,16 +34,10 @@ REAL = os.environ.get("JOINTDIT_WINDOW_BACKEND") == "real"
 class Inside:
     """Commands that run beside Blender, in its folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self.folder = folder
         self.shared = [chroot.REPOSITORY, *chroot.python_folders(), folder]
-        self.environment = {
-            "BLENDER_USER_RESOURCES": str(folder / "user"),
-            "PYTHONPATH": str(chroot.REPOSITORY / "backend"),
-            "JOINTDIT_PYTHON": sys.executable if REAL else str(standin.write_interpreter(folder)),
-            "LIBGL_ALWAYS_SOFTWARE": "1",
-            "DISPLAY": DISPLAY,
-        } | ({} if REAL else {"STANDIN_STEP_SECONDS": "0.5"})
+        self.environment = {"BLENDER_USER_RESOURCES": str(folder / "user"), "LIBGL_ALWAYS_SOFTWARE": "1", "DISPLAY": DISPLAY} | environment
 
     def command(self, *arguments: str) -> list[str]:
         return chroot.enter(list(arguments), self.shared, self.environment)
@@ -52,20 +46,34 @@ class Inside:
         return subprocess.run(self.command(*arguments), capture_output=True, text=True, timeout=seconds * SLOW)
 
 
-@pytest.fixture(scope="module")
-def inside(tmp_path_factory: pytest.TempPathFactory) -> Inside:
-    """Blender with the extension installed from its zip and enabled."""
+def installed(folder: Path, environment: dict[str, str]) -> Inside:
+    """Blender with the extension installed from its zip and enabled, for somebody who has never used it."""
     try:
         chroot.provide()
     except chroot.NoWindowError as reason:
         pytest.skip(f"WINDOW NOT TESTED: {reason}")
-    folder = tmp_path_factory.mktemp("window")
     build = [sys.executable, str(chroot.REPOSITORY / "tools/build_extension.py"), "--tool", str(chroot.extension_tool()), "--output", str(folder)]
     archive = subprocess.run(build, capture_output=True, text=True, check=True).stdout.split()[-1]
-    inside = Inside(folder)
-    installed = inside.run("blender", "--command", "extension", "install-file", "-r", "user_default", "--enable", archive)
-    assert installed.returncode == 0, installed.stdout + installed.stderr
+    inside = Inside(folder, environment)
+    done = inside.run("blender", "--command", "extension", "install-file", "-r", "user_default", "--enable", archive)
+    assert done.returncode == 0, done.stdout + done.stderr
     return inside
+
+
+@pytest.fixture(scope="module")
+def inside(tmp_path_factory: pytest.TempPathFactory) -> Inside:
+    """With an image generator that the environment names."""
+    folder = tmp_path_factory.mktemp("window")
+    stand_in = {"JOINTDIT_PYTHON": sys.executable} if REAL else {"JOINTDIT_PYTHON": str(standin.write_interpreter(folder)), "STANDIN_STEP_SECONDS": "0.5"}
+    return installed(folder, {"PYTHONPATH": str(chroot.REPOSITORY / "backend")} | stand_in)
+
+
+@pytest.fixture(scope="module")
+def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Inside:
+    """Without an image generator, but with a Python that has it and can be chosen."""
+    if subprocess.run([sys.executable, "-c", "import jointdit, torch, diffusers"], cwd="/", capture_output=True).returncode:
+        pytest.skip("this Python does not have jointdit with its extra “runtime”")
+    return installed(tmp_path_factory.mktemp("newcomer"), {"TOUR_PYTHON": sys.executable})
 
 
 @pytest.fixture(scope="module")
@@ -79,13 +87,13 @@ def screen() -> Iterator[None]:
     server.wait()
 
 
-def play(inside: Inside, patience: float) -> dict[str, Any]:
-    """Run inside.py in the window and take the photographs that it asks for."""
+def play(inside: Inside, patience: float, story: str = "inside") -> dict[str, Any]:
+    """Run a story in the window and take the photographs that it asks for."""
     from PIL import ImageGrab
 
-    script = str(chroot.REPOSITORY / "tests/window/inside.py")
+    script = str(chroot.REPOSITORY / f"tests/window/{story}.py")
     window = ["--enable-event-simulate", "--window-geometry", "0", "0", "1280", "800"]
-    talk = inside.folder / "talk"
+    talk = inside.folder / f"talk-{story}"
     talk.mkdir()
     command = inside.command("blender", *window, "--python", script, "--", str(talk), "a lighthouse on a green hill at dusk", str(patience))
     shots = Path(os.environ.get("JOINTDIT_WINDOW_SHOTS", inside.folder / "shots"))
@@ -129,6 +137,15 @@ def test_a_click_on_generate_builds_a_relief_and_undo_takes_exactly_it(inside: I
     assert (facts["dropped"], facts["dropped_points"]) == (1, True), "a dropped frame is built as the panel says"
     assert REAL or "stopped unexpectedly" in facts["failed"]
     assert facts["longest_pause"] < 1.5 * SLOW, "the window stood still"
+
+
+def test_from_the_first_start_to_a_backdrop(newcomer: Inside, screen: None) -> None:
+    """With the embedded model; the screenshots are those of the README and of the manual (docs/images)."""
+    facts = play(newcomer, 150.0 * SLOW, "tour")
+    assert "is not set up" in facts["missing"]
+    assert facts["previewed"] == [True, True]
+    assert facts["states"] == ["done"] * 3 and all("Built" in message for message in facts["messages"])
+    assert sorted(facts["history"])[1] == "a tower in the desert"
 
 
 def test_the_command_line_of_the_extension(inside: Inside) -> None:
