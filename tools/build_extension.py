@@ -2,13 +2,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Build, validate and write dist/jointdit-VERSION.zip with Blender's own extension tool. Needs a Python that has the bpy wheel, or --tool.
 
+The image generator goes with it as a wheel in the folder “backend”. It is not one of the manifest's wheels: Blender's own Python never gets it; the
+installer (jointdit_blender/core/installer.py) puts it into an environment of its own.
+
     python tools/build_extension.py [--tool path/to/blender_ext.py] [--output dist]
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
@@ -18,6 +23,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = ("docs/protocol.md", "docs/frame.md", "LICENSE")
+PROJECT = ("pyproject.toml", "README.md", "LICENSE")
+LITTER = ("__pycache__", "*.pyc", "*.egg-info", ".*")
+SETUPTOOLS = 77
+"""The first that knows the licence fields of our pyproject.toml."""
 
 
 def find_tool() -> Path:
@@ -32,13 +41,38 @@ def find_tool() -> Path:
 
 def stage(folder: Path) -> None:
     """Lay out the extension: the manifest beside the contents of jointdit_blender, and the documents that users need offline."""
-    shutil.copytree(ROOT / "jointdit_blender", folder, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+    shutil.copytree(ROOT / "jointdit_blender", folder, ignore=shutil.ignore_patterns(*LITTER))
     shutil.copy2(ROOT / "blender_manifest.toml", folder)
     for name in DOCUMENTS:
         document = ROOT / name
         if document.is_file():
             (folder / name).parent.mkdir(exist_ok=True)
             shutil.copy2(document, folder / name)
+
+
+def make_wheel(folder: Path) -> Path:
+    """Build the wheel of the image generator into `folder`; raises CalledProcessError.
+
+    It is built from a copy that has nothing but the package, so that it holds nothing else and the work tree stays as it is.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        project = Path(temporary)
+        for name in PROJECT:
+            shutil.copy2(ROOT / name, project)
+        shutil.copytree(ROOT / "backend/jointdit", project / "backend/jointdit", ignore=shutil.ignore_patterns(*LITTER))
+        run = [sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-deps", "--wheel-dir", str(folder)]
+        run += ["--no-build-isolation"] if has_setuptools() else []
+        # One date for all files: the same contents give the same wheel.
+        subprocess.run([*run, str(project)], check=True, env=os.environ | {"SOURCE_DATE_EPOCH": "1700000000"})
+    return next(folder.glob("jointdit-*-py3-none-any.whl"))
+
+
+def has_setuptools() -> bool:
+    """Whether this Python can build the wheel without fetching a setuptools for it."""
+    try:
+        return int(importlib.metadata.version("setuptools").split(".")[0]) >= SETUPTOOLS
+    except importlib.metadata.PackageNotFoundError:
+        return False
 
 
 def build(tool: Path, output: Path) -> Path:
@@ -49,6 +83,7 @@ def build(tool: Path, output: Path) -> Path:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / manifest["id"]
         stage(folder)
+        make_wheel(folder / "backend")
         run = [sys.executable, str(tool)]
         subprocess.run([*run, "build", "--source-dir", str(folder), "--output-filepath", str(archive)], check=True)
     subprocess.run([*run, "validate", str(archive)], check=True)
@@ -64,7 +99,7 @@ def main() -> None:
     try:
         print(build(arguments.tool or find_tool(), arguments.output))
     except subprocess.CalledProcessError as error:
-        raise SystemExit(f"Blender's extension tool refused: exit code {error.returncode}.") from error
+        raise SystemExit(f"“{' '.join(error.cmd[:4])} …” failed: exit code {error.returncode}.") from error
 
 
 if __name__ == "__main__":

@@ -39,6 +39,7 @@ class Environment:
     folder: Path
     base: Path
     requirements: tuple[str, ...]
+    download: str = "1 GB, or several where torch comes with CUDA"
 
     @property
     def python(self) -> Path:
@@ -57,7 +58,7 @@ class Environment:
         if marker.is_file() and marker.read_text() == self.fingerprint() and self.python.is_file():
             return self.python
         marker.unlink(missing_ok=True)
-        print(f"Preparing {self.folder.name} (once; this downloads 1 GB, or several where torch comes with CUDA) …", flush=True)
+        print(f"Preparing {self.folder.name} (once; this downloads {self.download}) …", flush=True)
         if not self._has_pip():
             self._create()
         pip = [self.python, "-m", "pip", "install", "--disable-pip-version-check", "--constraint", ROOT / "constraints.txt", *self.requirements]

@@ -52,10 +52,31 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_zip_holds_the_extension_and_nothing_else(archive: Path) -> None:
-    names = zipfile.ZipFile(archive).namelist()
-    assert {"__init__.py", "blender_manifest.toml", "core/worker.py", "docs/frame.md"} <= set(names)
-    assert not [name for name in names if "__pycache__" in name or name.startswith(("backend", "tests", "."))]
-    assert archive.stat().st_size < 1_000_000
+    with zipfile.ZipFile(archive) as opened:
+        sizes = {entry.filename: entry.compress_size for entry in opened.infolist()}
+    assert {"__init__.py", "blender_manifest.toml", "core/worker.py", "docs/frame.md"} <= set(sizes)
+    wheels = [name for name in sizes if name.startswith("backend")]
+    assert wheels == [f"backend/jointdit-{archive_version()}-py3-none-any.whl"]
+    assert not [name for name in sizes if "__pycache__" in name or name.startswith(("tests", "."))]
+    assert sum(size for name, size in sizes.items() if name not in wheels) < 1_000_000 and sizes[wheels[0]] < 30_000_000
+
+
+def test_the_wheel_in_it_is_the_image_generator_and_no_wheel_of_blenders(archive: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(archive) as opened:
+        wheel = opened.extract(f"backend/jointdit-{archive_version()}-py3-none-any.whl", tmp_path)
+        assert "wheels" not in tomllib.loads(opened.read("blender_manifest.toml").decode())
+    with zipfile.ZipFile(wheel) as opened:
+        names = opened.namelist()
+        metadata = opened.read(f"jointdit-{archive_version()}.dist-info/METADATA").decode()
+    assert {name.split("/")[0] for name in names} == {"jointdit", f"jointdit-{archive_version()}.dist-info"}
+    source = {
+        str(path.relative_to(ROOT / "backend").as_posix())
+        for path in (ROOT / "backend/jointdit").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts and not any(part.startswith(".") for part in path.relative_to(ROOT).parts)
+    }
+    assert {name for name in names if name.startswith("jointdit/")} == source, "more or less than the package"
+    assert "jointdit/embedded/pipeline/transformer/diffusion_pytorch_model.safetensors" in source
+    assert "Provides-Extra: runtime" in metadata and "Name: jointdit\n" in metadata
 
 
 def test_the_versions_agree() -> None:
