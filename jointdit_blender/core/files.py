@@ -28,6 +28,12 @@ def check_writable(path: Path) -> None:
         raise FileError(f"Nothing can be written in {path.parent} ({error.strerror or error}); choose another folder.") from error
 
 
+def check_there(path: Path) -> None:
+    """See that there is a file to build into. Raises `FileError`."""
+    if not path.is_file():
+        raise FileError(f"There is no file {path} to build into; choose another one.")
+
+
 @contextmanager
 def staged(path: Path) -> Iterator[Path]:
     """A name beside `path` to write to; the file is put in place when the block has ended, and removed when it fails. Raises `FileError`.

@@ -14,7 +14,6 @@ from .request import Request
 class Wishes(TypedDict, total=False):
     """What is absent or None is the model's own default.
 
-    `image`: a picture whose depth is wanted; `disparity`: a picture of closeness (white is near) that the image shall follow.
     `task`: one of `core.request.TASKS`, only needed where it does not follow from what is given.
     `seed`: the same seed and settings make the same picture. `size`: pixels, one number for a square or (width, height). `steps`, `guidance`, `model`.
     `near`, `far`: distances of the nearest and the farthest pixel in metres. `horizontal_angle`: field of view in degrees.
@@ -22,8 +21,6 @@ class Wishes(TypedDict, total=False):
     "right", "back" or "left" instead of the prompt; `around`: the folder of a frame that becomes the view ahead; `views`: of how many it is made.
     """
 
-    image: Path | str | None
-    disparity: Path | str | None
     task: str | None
     seed: int | None
     size: int | tuple[int, int] | None
@@ -39,20 +36,22 @@ class Wishes(TypedDict, total=False):
     views: int | None
 
 
-def request(prompt: str = "", **wishes: Unpack[Wishes]) -> Request:
-    """The request that these wishes make; raises `RequestError` with a sentence when it makes no sense."""
-    given: dict[str, Any] = {name: value for name, value in wishes.items() if value is not None}
-    unknown = set(given) - set(Wishes.__annotations__)
+def request(prompt: str = "", *, image: Path | str | None = None, disparity: Path | str | None = None, **wishes: Unpack[Wishes]) -> Request:
+    """The request that these wishes make. `image`: a picture whose depth is wanted; `disparity`: one of closeness that the image shall follow.
+
+    Raises `RequestError` with a sentence when it makes no sense, and TypeError when there is no such wish.
+    """
+    unknown = set(wishes) - set(Wishes.__annotations__)
     if unknown:
         raise TypeError(f"there is no wish {', '.join(sorted(unknown))}; there are {', '.join(Wishes.__annotations__)}")
+    given: dict[str, Any] = {name: value for name, value in wishes.items() if value is not None}
     size = given.pop("size", (None, None))
     given["width"], given["height"] = (size, size) if isinstance(size, int) else size
-    for name in ("image", "disparity", "around"):
-        if name in given:
-            given[name] = Path(given[name])
-    for name, field in (("panorama", "kind"), ("around", "front")):
-        if name in given:
-            given[field] = given.pop(name)
+    for name, path in (("image", image), ("disparity", disparity), ("front", given.pop("around", None))):
+        if path is not None:
+            given[name] = Path(path)
+    if "panorama" in given:
+        given["kind"] = given.pop("panorama")
     given.setdefault("task", _task(given))
     return Request(prompt=prompt, **given)
 

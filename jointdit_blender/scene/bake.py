@@ -19,6 +19,7 @@ from typing import Any, Literal, cast
 import bpy
 import numpy as np
 
+from ..core.errors import JointDiTError
 from ..core.frame import Camera
 from ..core.lifting import Pinned
 from ..core.patches import Recipe, Reduced, reduced
@@ -33,7 +34,7 @@ SLIP = 0.5
 RADIUS_NAME = "radius"
 
 
-class BakeError(Exception):
+class BakeError(JointDiTError):
     """The frame cannot be baked; `str(error)` is a sentence for a person."""
 
 

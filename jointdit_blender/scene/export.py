@@ -12,11 +12,13 @@ from typing import Any
 
 import bpy
 
+from ..core.errors import JointDiTError
+
 # The stubs take an operator for something that returns nothing.
 OPS: Any = bpy.ops
 
 
-class ExportError(Exception):
+class ExportError(JointDiTError):
     """The file cannot be written; `str(error)` is a sentence for a person."""
 
 

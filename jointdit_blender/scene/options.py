@@ -8,6 +8,7 @@ import json
 import math
 from dataclasses import asdict, dataclass, fields
 
+from ..core.errors import JointDiTError
 from ..core.frame import Frame
 
 GEOMETRIES = ("mesh", "points", "dome")
@@ -17,7 +18,7 @@ SKIES = ("auto", "keep", "remove", "dome", "world")
 MOST_VERTICES = 2**24
 
 
-class BuildError(Exception):
+class BuildError(JointDiTError):
     """The objects cannot be made; `str(error)` is a sentence for a person."""
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal, cast
 import bpy
 from mathutils import Matrix, Quaternion, Vector
 
+from ..core.errors import JointDiTError
 from .camera import HORIZON, reach
 from .group import VERSION_KEY
 from .modifier import get_input, input_path, set_input
@@ -30,7 +31,7 @@ CONSTRAINT_NAME = "JointDiT Size"
 BACKDROP_INPUTS = ("Field of View", "Principal X", "Principal Y")
 
 
-class PlacingError(Exception):
+class PlacingError(JointDiTError):
     """The frame cannot be put there; `str(error)` is a sentence for a person."""
 
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -19,11 +20,12 @@ bpy = pytest.importorskip("bpy")
 
 from engine import standin  # noqa: E402
 
-from jointdit_blender import active  # noqa: E402
+from jointdit_blender import active, api, preferences  # noqa: E402
+from jointdit_blender.core.files import FileError  # noqa: E402
 from jointdit_blender.core.frame import NearFar, ScaleShift, read_frame  # noqa: E402
 from jointdit_blender.core.pictures import write_exr  # noqa: E402
 from jointdit_blender.headless import command  # noqa: E402
-from jointdit_blender.progress import ProgressLine  # noqa: E402
+from jointdit_blender.progress import ProgressLine, clock  # noqa: E402
 from jointdit_blender.scene.modifier import get_input  # noqa: E402
 from jointdit_blender.scene.options import BuildOptions  # noqa: E402
 from jointdit_blender.scene.templates import TEMPLATES  # noqa: E402
@@ -366,3 +368,147 @@ def test_a_depth_in_meters_is_taken_as_it_is(tmp_path: Path, sky: float | None) 
     evaluated.pointcloud.attributes["position"].data.foreach_get("vector", values)
     expected = distance[np.isfinite(distance) & (distance < 1e9)]
     np.testing.assert_allclose(np.sort(-values.reshape(-1, 3)[:, 2]), np.sort(expected), rtol=1e-4)
+
+
+# For programs
+
+
+def told(capfd: pytest.CaptureFixture[str]) -> dict[str, object]:
+    """The one line of standard output, as a program reads it."""
+    (line,) = capfd.readouterr().out.splitlines()
+    return json.loads(line)
+
+
+def test_json(frame_folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    out, render = tmp_path / "scene.blend", tmp_path / "scene.png"
+    assert command(["scene", "--frame", str(frame_folder), "--out", str(out), "--render", str(render), "--export", str(tmp_path / "a.ply"), "--json"]) == 0
+    said = told(capfd)
+    assert said.pop("seconds") > 0.0 and str(said.pop("message")).startswith("Built 768 vertices")
+    assert said == {
+        **{"status": "done", "exit": 0, "out": str(out), "outputs": [str(out), str(render), str(tmp_path / "a.ply")]},
+        **{"frame": str(frame_folder), "vertices": 768, "warnings": []},
+    }
+
+
+def test_json_of_a_failure(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["scene", "--frame", str(tmp_path / "nowhere"), "--out", str(tmp_path / "scene.blend"), "--json"]
+    assert command(words) == 1
+    said = told(capfd)
+    assert (said["status"], said["exit"]) == ("failed", 1) and "no frame folder" in str(said["message"])
+    assert command([*words, "--near", "nan"]) == 2
+    assert told(capfd) == {"status": "failed", "exit": 2, "message": "argument --near: nan is not a number."}
+
+    def interrupted(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("jointdit_blender.making.make_scene", interrupted)
+    assert command(words) == 130
+    assert (said := told(capfd))["status"] == "stopped" and said["exit"] == 130
+
+
+def test_json_tells_what_was_warned_of(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    write_png(tmp_path / "photo.png", gradient(40, 30))
+    np.save(tmp_path / "near.npy", hills(40, 30) * 5.0)
+    pictures = ["--image", str(tmp_path / "photo.png"), "--disparity", str(tmp_path / "near.npy")]
+    assert command(["scene", *pictures, "--out", str(tmp_path / "scene.blend"), "--json"]) == 0
+    (warning,) = told(capfd)["warnings"]
+    assert "stretched" in warning
+
+
+def test_a_photograph_and_a_depth_to_follow(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    program = str(standin.write_interpreter(tmp_path))
+    write_png(tmp_path / "photo.png", gradient(40, 30))
+    write_exr(tmp_path / "near.exr", hills(40, 30))
+    for source, task in ((["--photo", "photo.png"], "image_to_depth"), (["--prompt", "a castle", "--disparity", "near.exr"], "depth_to_image")):
+        words = [str(tmp_path / word) if "." in word else word for word in source]
+        assert command(["scene", *words, "--python", program, "--steps", "1", "--out", str(tmp_path / "scene.blend"), "--json"]) == 0
+        assert read_frame(Path(str(told(capfd)["frame"]))).task == task
+
+
+def test_remaining_time_is_shown_once_it_is_known() -> None:
+    log = io.StringIO()
+    with ProgressLine(log, "row 1 of 2") as progress:
+        progress.show({"phase": "loading", "step": 0, "total": 1, "elapsed": 1.0})
+        for step in range(5):
+            progress.show({"phase": "sampling", "step": step, "total": 40, "elapsed": 5.0 + 2.0 * step})
+    lines = log.getvalue().splitlines()
+    assert lines[1].endswith("sampling 0/40") and lines[-1] == "row 1 of 2: [##......................] sampling 4/40, 1:12 left"
+    assert [clock(seconds) for seconds in (7.4, 59.6, 750, 3723)] == ["0:07", "1:00", "12:30", "1:02:03"]
+
+
+# The doctor
+
+
+def doctor(tmp_path: Path, program: str) -> Path:
+    """A program that is called as the backend's Python is, and does this."""
+    script = tmp_path / "physician.py"
+    script.write_text(program)
+    return standin.write_interpreter(tmp_path, script=script)
+
+
+def test_the_doctor_passes_on_what_the_generator_says(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    program = doctor(tmp_path, "import sys; print('ok   device: a card'); print(sys.argv[1:]); sys.exit(0)")
+    monkeypatch.delenv("JOINTDIT_PYTHON", raising=False)
+    assert command(["doctor", "--python", str(program)]) == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert lines[0].startswith(f"ok   Blender: {bpy.app.version_string}, with Python 3.") and lines[1].startswith("ok   extension: JointDiT ")
+    assert lines[2:] == [f"ok   interpreter: {program}, chosen by --python", "ok   device: a card", "['-m', 'jointdit.cli', 'doctor']"]
+    monkeypatch.setenv("JOINTDIT_PYTHON", str(doctor(tmp_path, "import sys; print('BAD  memory: little'); sys.exit(1)")))
+    assert command(["doctor"]) == 1
+    out = capfd.readouterr().out
+    assert "named by the variable JOINTDIT_PYTHON" in out and out.endswith("BAD  memory: little\n")
+
+
+@pytest.mark.parametrize(
+    ("program", "says"),
+    [
+        ("import sys; sys.exit('/usr/bin/python: No module named jointdit')", "starts, but does not have the package jointdit: install it"),
+        ("import sys; sys.exit(3)", "does not start the image generator (exit code 3): it said nothing"),
+        ("import sys; print('libc is too old', file=sys.stderr); sys.exit(127)", "(exit code 127): libc is too old"),
+        (None, "There is no Python at"),
+    ],
+)
+def test_the_doctor_says_what_is_bad(tmp_path: Path, program: str | None, says: str, capfd: pytest.CaptureFixture[str]) -> None:
+    chosen = tmp_path / "nowhere" if program is None else doctor(tmp_path, program)
+    assert command(["doctor", "--python", str(chosen)]) == 1
+    outputs = capfd.readouterr()
+    assert outputs.out.splitlines()[-1].startswith("BAD  image generator: ") and says in outputs.out and "Traceback" not in outputs.err
+
+
+def test_without_a_generator_the_doctor_says_how_to_get_one(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("JOINTDIT_PYTHON", raising=False)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    assert command(["doctor"]) == 1
+    assert "BAD  image generator: The image generator is not set up" in capfd.readouterr().out
+
+
+def test_a_picture_and_its_file_are_of_one_make(frame_folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    render = tmp_path / "made" / "scene.png"
+    render.parent.mkdir()
+    render.write_bytes(b"yesterday's picture")
+
+    def refuse(_path: Path) -> None:
+        raise FileError("The disk is full; free some space.")
+
+    monkeypatch.setattr(api, "save", refuse)
+    assert "disk is full" in failure(["scene", "--frame", frame_folder, "--out", tmp_path / "made" / "scene.blend", "--render", render, "--step", "8"], capfd)
+    assert names(render.parent) == ["scene.png"] and render.read_bytes() == b"yesterday's picture"
+
+
+@pytest.mark.parametrize(
+    ("state", "code", "says"),
+    [
+        ("chosen", 0, "chosen in the add-on's preferences"),
+        ("installed", 0, "installed by the add-on"),
+        ("outdated", 1, "BAD  installation: Update it."),
+        ("unfinished", 1, "BAD  installation: Update it."),
+        ("found", 0, "named by the variable JOINTDIT_PYTHON"),
+    ],
+)
+def test_the_doctor_says_why_it_is_this_python(
+    state: str, code: int, says: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JOINTDIT_PYTHON", str(doctor(tmp_path, "")))
+    monkeypatch.setattr(preferences, "engine", lambda _context: preferences.Engine(state, "Update it."))
+    assert command(["doctor"]) == code
+    assert says in capfd.readouterr().out
