@@ -124,7 +124,7 @@ def test_the_extension_needs_no_more_than_blender_has() -> None:
     """Nothing in the add-on imports what Blender does not bring: torch, Pillow, ..."""
     import ast
 
-    allowed = {"bpy", "bpy_extras", "numpy", "mathutils", "gpu", "gpu_extras", *sys.stdlib_module_names}
+    allowed = {"bpy", "bpy_extras", "bl_operators", "bl_ui", "numpy", "mathutils", "gpu", "gpu_extras", *sys.stdlib_module_names}
     for path in (ROOT / "jointdit_blender").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
