@@ -12,9 +12,9 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import active
-from .core.frame import FrameError, read_frame
-from .scene.builder import BuildError, BuildOptions, build_frame, kind_of
+from . import active, api
+from .core.errors import JointDiTError
+from .scene.builder import BuildOptions, kind_of
 from .scene.extending import extend
 
 
@@ -50,13 +50,13 @@ def place(folder: Path, scene_name: str, options: BuildOptions, extended: str, w
         first = not any("frame" in item and item.type == "MESH" for item in scene.objects)
         taken = bpy.data.objects.get(extended) if extended else None
         try:
-            frame = read_frame(folder)
+            frame = api.load(folder)
             if taken is not None and active.frame_modifier(taken):
                 result = extend(bpy.context, taken, frame, options)
                 warnings = [*warnings, f"It stands in the place of “{extended}”, which is hidden."]
             else:
-                result = build_frame(bpy.context, frame, options)
-        except (BuildError, FrameError, OSError) as error:
+                result = api.build(frame, options)
+        except (JointDiTError, OSError) as error:
             return Arrival("", str(error))
         select_only(bpy.context, result.object)
         # Later results leave the view alone.
@@ -100,7 +100,7 @@ def hide_around(scene: bpy.types.Scene, camera: bpy.types.Object | None) -> list
     place = camera.matrix_world.translation
     hidden = []
     for item in scene.objects:
-        if item.type != "MESH" or kind_of(item) or "frame" in item or not item.visible_get() or not item.matrix_world.determinant():
+        if item.type != "MESH" or kind_of(item) or item.get("frame") or not item.visible_get() or not item.matrix_world.determinant():
             continue
         corners = np.array(item.bound_box)
         local = np.array(item.matrix_world.inverted() @ place)

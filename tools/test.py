@@ -15,7 +15,7 @@ import tempfile
 from environment import ROOT, Environment, SetupError, blender_environment, check_libraries, find_python
 
 # Blender 5.2 is tested as artists run it: without torch in its Python.
-NEWER_BLENDER = ("bpy==5.2.3", "pytest", "pytest-timeout", "hypothesis")
+NEWER_BLENDER = ("bpy==5.2.3", "pytest", "pytest-timeout", "hypothesis", "pillow>=11", "setuptools>=77")
 
 
 def run(title: str, command: list[object]) -> bool:

@@ -11,12 +11,12 @@ import bpy
 from bpy.props import CollectionProperty, EnumProperty, StringProperty
 from bpy_extras.io_utils import ImportHelper
 
-from .. import preferences
+from .. import api, preferences
 from ..arriving import select_only
 from ..building import BuildSettings
 from ..core.chosen import PICTURES, Pair, chosen_frame
-from ..core.frame import Camera, Frame, FrameError, NearFar, read_frame
-from ..scene.builder import BuildError, build_frame
+from ..core.errors import JointDiTError
+from ..core.frame import Camera, Frame, NearFar
 from ..scene.imported import ImportOptions, import_frame
 
 if TYPE_CHECKING:
@@ -68,8 +68,8 @@ class JOINTDIT_OT_build_frame(BuildSettings, bpy.types.Operator, ImportHelper): 
         """`filepath` is a frame folder or its frame.json; or `files` in `directory` are that, or a picture and its depth."""
         try:
             frame = self._frame(context)
-            result = build_frame(context, frame, self.build_options())
-        except (BuildError, FrameError, OSError) as error:
+            result = api.build(frame, self.build_options(), context=context)
+        except (JointDiTError, OSError) as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
         # Adjust Last Operation builds again; it must not make the frame folder again.
@@ -91,7 +91,7 @@ class JOINTDIT_OT_build_frame(BuildSettings, bpy.types.Operator, ImportHelper): 
         folder = Path(bpy.path.abspath(self.directory))
         chosen = chosen_frame([folder / item.name for item in self.files if item.name] or [Path(bpy.path.abspath(self.filepath))])
         if not isinstance(chosen, Pair):
-            return read_frame(chosen)
+            return api.load(chosen)
         settings = context.scene.jointdit
         options = ImportOptions(Camera(horizontal_angle=settings.degrees), NearFar(settings.near, settings.far), values=self.values.lower())
         return import_frame(chosen.image, chosen.depth, preferences.output_folder(context), options)

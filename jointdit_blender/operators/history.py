@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import bpy
 from bpy.props import EnumProperty, IntProperty, StringProperty
 
-from .. import gallery, session
+from .. import api, gallery, session
 from ..arriving import select_only
 from ..building import BUILDS
 from ..core.again import request_of
-from ..core.frame import FrameError, read_frame
+from ..core.errors import JointDiTError
+from ..core.frame import FrameError
 from ..core.history import Entry, delete
 from ..core.request import SIZE_RANGE, RequestError
-from ..scene.builder import BuildError, build_frame
 from .generate import start
 
 if TYPE_CHECKING:
@@ -113,8 +113,8 @@ class JOINTDIT_OT_build_result(OfResult, bpy.types.Operator):
         try:
             if self.build != "PANEL":
                 settings.build = self.build
-            result = build_frame(context, read_frame(entry.frame.folder), settings.build_options())
-        except (BuildError, FrameError, OSError) as error:
+            result = api.build(entry.frame.folder, settings.build_options(), context=context)
+        except (JointDiTError, OSError) as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
         finally:

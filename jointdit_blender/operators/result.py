@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 import bpy
 from bpy.props import BoolProperty, FloatProperty, StringProperty
 
-from .. import active, preferences, session
+from .. import active, api, preferences, session
 from ..arriving import look_through_camera, select_only
 from ..building import BackdropSettings, GroundSettings
 from ..core.frame import FrameError
 from ..core.ground import GroundError
 from ..core.request import RequestError
-from ..scene.bake import BakeError, bake
+from ..scene.bake import BakeError
 from ..scene.builder import BuildError
 from ..scene.camera import match
 from ..scene.ground import find_ground
@@ -213,7 +213,7 @@ class JOINTDIT_OT_bake(OfFrame, bpy.types.Operator):
         """Called by Blender."""
         relief, _ = self.frame(context)
         try:
-            baked = bake(context, relief, error=self.error / 100.0 if self.simplify else None, keep_live=self.keep_live)
+            baked = api.bake(relief, error=self.error / 100.0 if self.simplify else None, keep_live=self.keep_live, context=context)
         except BakeError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}

@@ -16,7 +16,7 @@ from engine.patience import PATIENCE
 bpy = pytest.importorskip("bpy")
 
 import jointdit_blender  # noqa: E402
-from jointdit_blender import arriving, headless, session  # noqa: E402
+from jointdit_blender import api, arriving, headless, session  # noqa: E402
 from jointdit_blender.core.worker import WorkerClient, WorkerError  # noqa: E402
 from jointdit_blender.operators.generate import from_settings  # noqa: E402
 from jointdit_blender.scene.options import BuildOptions  # noqa: E402
@@ -244,13 +244,13 @@ def test_a_result_that_waits_may_be_given_up_and_stays_on_disk() -> None:
 
 
 def test_a_defect_of_the_builder_is_told_and_the_next_job_is_built(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    builders = [arriving.build_frame]
+    builders = [api.build_frame]
 
     def fails_once(*arguments: object) -> object:
-        monkeypatch.setattr(arriving, "build_frame", builders[0])
+        monkeypatch.setattr(api, "build_frame", builders[0])
         raise RuntimeError("Error: the node tree is a knot \ud83d")
 
-    monkeypatch.setattr(arriving, "build_frame", fails_once)
+    monkeypatch.setattr(api, "build_frame", fails_once)
     current = session.current()
     first, second = current.start(bpy.context, order()), current.start(bpy.context, order())
     end = time.monotonic() + 20 * PATIENCE
@@ -311,13 +311,13 @@ def test_the_panel_and_scripts_build_the_same() -> None:
 
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_one_click_from_a_prompt(template: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked, build = [], arriving.build_frame
+    asked, build = [], api.build_frame
 
     def watched(context: bpy.types.Context, frame: object, options: BuildOptions) -> object:
         asked.append(options)
         return build(context, frame, options)
 
-    monkeypatch.setattr(arriving, "build_frame", watched)
+    monkeypatch.setattr(api, "build_frame", watched)
     settings = bpy.context.scene.jointdit
     settings.prompt, settings.gamma, settings.near = "", 3.0, 1.0
     with pytest.raises(RuntimeError, match="the prompt is empty"):

@@ -96,6 +96,9 @@ class Sheet:
         self.shown.append(name)
         return SimpleNamespace()
 
+    def operator_menu_enum(self, name: str, *_words: object, **_: object) -> None:
+        self.shown.append(name)
+
     def label(self, **_: object) -> None:
         pass
 

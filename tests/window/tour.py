@@ -133,8 +133,9 @@ def preferences() -> Iterator[None]:
     place = area()
     place.type = "PREFERENCES"
     yield from move(60, 700)  # where it brings up no tooltip
-    yield from settle(3.0)
-    yield from until("the list of models", lambda: not bpy.context.window_manager.jointdit_upkeep.working, PATIENCE)
+    for _ in range(20):
+        yield
+    yield from until("the list of models", lambda: not bpy.context.window_manager.jointdit_upkeep.running, PATIENCE)
     place.tag_redraw()
     for _ in range(4):
         yield
