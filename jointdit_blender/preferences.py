@@ -1,21 +1,39 @@
 # SPDX-FileCopyrightText: 2026 JointDiT for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What belongs to the machine: the backend's Python, the model, the folder of results."""
+"""What belongs to the machine: the backend's Python, the model, the folder of results, when the GPU is given back."""
 
 from __future__ import annotations
 
+import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import bpy
-from bpy.props import StringProperty
+from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
 
-from .core.interpreter import WorkerError, find_interpreter
+from .core import installer
+from .core.interpreter import VARIABLE, WorkerError, find_interpreter
 
 PACKAGE = __package__ or ""
+EMBEDDED = "embedded"
+"""The name of the model that comes with the backend."""
+
+BUILDS = (
+    ("auto", "Automatic", "The build for the graphics card and its driver; without a card that for the processor"),
+    ("cpu", "Processor", "Small, and works everywhere, but takes much longer than a graphics card"),
+    ("cu130", "CUDA 13.0", "For NVIDIA cards from 2018 on, with a new driver"),
+    ("cu128", "CUDA 12.8", "For NVIDIA cards from 2017 on"),
+    ("cu126", "CUDA 12.6", "For older NVIDIA cards"),
+    ("index", "As the Package Index Has It", "Whatever build the package index of this machine has, such as that of a company or a studio"),
+)
+"""Builds of PyTorch, by the installer's names."""
 
 
 def _changed(_preferences: bpy.types.AddonPreferences, context: bpy.types.Context) -> None:
+    from . import upkeep  # it reads these preferences
+
     look_for_backend(context)
+    upkeep.current().listed = False
 
 
 class JOINTDIT_AP_preferences(bpy.types.AddonPreferences):
@@ -25,29 +43,51 @@ class JOINTDIT_AP_preferences(bpy.types.AddonPreferences):
 
     interpreter: StringProperty(
         name="Python",
-        description="The Python program that has the package jointdit; empty: the one that the variable JOINTDIT_PYTHON names",
+        description="A Python program that has the package jointdit; empty: the one that this add-on installed, else that of the variable JOINTDIT_PYTHON",
         subtype="FILE_PATH",
         update=_changed,
     )
-    model: StringProperty(name="Model", description="Name of the model; empty: the one that comes with the package jointdit")
+    build: EnumProperty(name="PyTorch", description="The build of PyTorch that is installed with the image generator", items=BUILDS)
+    model: StringProperty(name="Model", description="Name of the model, or the folder of a pipeline; empty: the one that comes with the image generator")
     output: StringProperty(
         name="Results", description="Folder in which every result is kept; empty: the extension's own folder", subtype="DIR_PATH"
+    )
+    unload_after: IntProperty(
+        name="When Idle",
+        description="Minutes without a job after which the image generator gives back the memory of the GPU; 0: never",
+        default=10,
+        min=0,
+        soft_max=120,
+    )
+    unload_for_render: BoolProperty(
+        name="Before a Render",
+        description="Give back the memory of the GPU before Cycles renders on it; the next job then loads the model again",
+        default=True,
     )
 
     def draw(self, context: bpy.types.Context) -> None:
         """Called by Blender."""
-        layout = self.layout
-        layout.use_property_split = True
-        layout.use_property_decorate = False
-        layout.prop(self, "interpreter")
-        missing = context.window_manager.jointdit.missing
-        if missing:
-            layout.label(text=missing, icon="ERROR")
-        layout.prop(self, "model", placeholder="embedded")
-        layout.prop(self, "output", placeholder="Extension Folder")
+        from . import upkeep  # both read these preferences
+        from .panels.upkeep import draw_preferences
+
+        upkeep.look_at_models_once()
+        draw_preferences(self.layout, context, self, offline())
 
 
 CLASSES = (JOINTDIT_AP_preferences,)
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Where the image generator is: `state` is one of "chosen", "installed", "outdated", "found", "unfinished", "missing"; `text` a sentence."""
+
+    state: str
+    text: str
+
+    @property
+    def missing(self) -> str:
+        """What keeps a person from using it, or should be mended first."""
+        return self.text if self.state in ("outdated", "unfinished", "missing") else ""
 
 
 def preferences(context: bpy.types.Context) -> JOINTDIT_AP_preferences | None:
@@ -57,9 +97,18 @@ def preferences(context: bpy.types.Context) -> JOINTDIT_AP_preferences | None:
 
 
 def interpreter(context: bpy.types.Context) -> str:
-    """The Python that was chosen, or ""."""
+    """The Python that was chosen, else that of the environment that was installed, or ""."""
+    chosen = _chosen(context)
+    if chosen:
+        return chosen
+    found = installer.installed(backend_folder())
+    return str(installer.interpreter_of(backend_folder())) if found is not None and found.complete else ""
+
+
+def build(context: bpy.types.Context) -> str:
+    """The build of PyTorch that is to be installed."""
     chosen = preferences(context)
-    return bpy.path.abspath(chosen.interpreter) if chosen and chosen.interpreter else ""
+    return chosen.build if chosen else BUILDS[0][0]
 
 
 def model(context: bpy.types.Context) -> str:
@@ -75,18 +124,62 @@ def output_folder(context: bpy.types.Context) -> Path:
         folder = Path(bpy.path.abspath(chosen.output))
         folder.mkdir(parents=True, exist_ok=True)
         return folder
-    if PACKAGE.startswith("bl_ext."):
-        return Path(bpy.utils.extension_path_user(PACKAGE, path="frames", create=True))
-    # Registered by a script from a checkout: there is no extension whose folder it could be.
-    return Path(bpy.utils.user_resource("DATAFILES", path="jointdit/frames", create=True))
+    return _own_folder("frames", create=True)
+
+
+def backend_folder() -> Path:
+    """Where the backend's own environment is, or would be."""
+    return _own_folder("backend")
+
+
+def package() -> Path | None:
+    """The backend's package, which is part of the extension; None in a checkout."""
+    return next(iter(sorted((Path(__file__).parent / "backend").glob("jointdit-*.whl"))), None)
+
+
+def offline() -> str:
+    """Why nothing may be downloaded, and how to allow it; nothing if it may."""
+    if bpy.app.online_access:
+        return ""
+    if bpy.app.online_access_override:
+        return "Blender was started in offline mode: start it without --offline-mode"
+    return "Blender may not go online: turn on Allow Online Access in Preferences > System > Network"
 
 
 def look_for_backend(context: bpy.types.Context) -> None:
     """Write into the session what is missing, once, so that drawing a panel need not look at the disk."""
+    found = engine(context)
+    context.window_manager.jointdit.missing = found.missing
+    shown = context.window_manager.jointdit_upkeep
+    shown.engine, shown.engine_text = found.state, found.text
+
+
+def engine(context: bpy.types.Context) -> Engine:
+    """Where the image generator is, by a look at the disk."""
+    chosen, own = _chosen(context), installer.installed(backend_folder(), package())
     try:
-        find_interpreter(interpreter(context))
+        if chosen:
+            return Engine("chosen", f"A Python of your own: {find_interpreter(chosen)}.")
+        if own is not None and own.complete:
+            if own.outdated:
+                return Engine("outdated", f"The image generator is of version {own.version}, and this add-on brings another one: update it.")
+            return Engine("installed", f"Installed: image generator {own.version} with torch {own.torch}.")
+        return Engine("found", f"A Python that is set up already: {find_interpreter()}.")
     except WorkerError as error:
-        missing = str(error)
-    else:
-        missing = ""
-    context.window_manager.jointdit.missing = missing
+        if chosen or os.environ.get(VARIABLE):
+            return Engine("missing", str(error))
+        if own is not None:
+            return Engine("unfinished", "The installation of the image generator was not finished: go on with it.")
+        return Engine("missing", "The image generator is not installed yet.")
+
+
+def _chosen(context: bpy.types.Context) -> str:
+    chosen = preferences(context)
+    return bpy.path.abspath(chosen.interpreter) if chosen and chosen.interpreter else ""
+
+
+def _own_folder(name: str, *, create: bool = False) -> Path:
+    if PACKAGE.startswith("bl_ext."):
+        return Path(bpy.utils.extension_path_user(PACKAGE, path=name, create=create))
+    # Registered by a script from a checkout: there is no extension whose folder it could be.
+    return Path(bpy.utils.user_resource("DATAFILES", path=f"jointdit/{name}", create=create))

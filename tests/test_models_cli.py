@@ -5,17 +5,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny_files
 from click.testing import CliRunner, Result
 from hub import Hub
 from huggingface_hub import close_session, constants
+from jointdit import models_cli
 from jointdit.cli import main
 from jointdit.errors import CheckpointError, InputError
 from jointdit.models import Models, PiecesModel
 from jointdit.weights.catalogue import FLUX, NEEDED, OFFERS
+from jointdit.weights.download import DownloadProgress
 from jointdit.weights.library import Library
 from jointdit.weights.pieces import find_pieces
 from jointdit.wishes import Lora
@@ -29,6 +33,11 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def jointdit(*arguments: object) -> Result:
     return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+def told(*arguments: object) -> list[dict[str, Any]]:
+    """What a command says to a program."""
+    return [json.loads(line) for line in jointdit(*arguments, "--json").stdout.splitlines()]
 
 
 @pytest.fixture
@@ -96,8 +105,9 @@ def test_add_list_generate_remove(files: Path, tmp_path: Path, home: Path) -> No
     assert "flux" not in jointdit("models", "list").stdout and (files / "unet" / "a.safetensors").is_file()
 
 
-def test_from_a_hub_to_a_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Download, add, generate: a tiny model on a hub of this machine, in the files that the real one has."""
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A tiny model on a hub of this machine, in the files that the real one has; this machine is logged in with a good token."""
     parts, source = tiny_files.flux_parts(readable=True), tmp_path / "source"
     tiny_files.write(parts["flux"], source / "flux1-dev.safetensors")
     tiny_files.write(parts["addons"], source / "jointdit.safetensors")
@@ -113,15 +123,84 @@ def test_from_a_hub_to_a_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_IMPLICIT_TOKEN", False)
     monkeypatch.setenv("HF_TOKEN", "hf_good")
     close_session()
-    with Hub(files, gated={FLUX}, tokens={"hf_good"}, accepted={"hf_good"}) as hub:
-        fetched = jointdit("models", "download", "--endpoint", hub.endpoint, "--yes")
+    with Hub(files, gated={FLUX}, tokens={"hf_good"}, accepted={"hf_good"}) as running:
+        yield running
     close_session()
+
+
+def test_from_a_hub_to_a_picture(hub: Hub, tmp_path: Path) -> None:
+    """Download, add, generate."""
+    fetched = jointdit("models", "download", "--endpoint", hub.endpoint, "--yes")
     assert fetched.exit_code == 0, fetched.output
     added = jointdit("models", "add", fetched.stdout.splitlines()[-2])
     assert "The model flux is complete" in added.stdout, added.output
     made = jointdit("generate", "a red house", "--model", "flux", "--size", 64, "--steps", 1, "--output", tmp_path / "out")
     assert made.exit_code == 0, made.output
     assert Models().find("flux").load().config.depth_transform == "inverse"
+
+
+def test_a_program_downloads_and_adds_in_one_go(hub: Hub, tmp_path: Path) -> None:
+    folder = tmp_path / "models"
+    planned = told("models", "download", "--plan", "--folder", folder)
+    assert [piece["piece"] for piece in planned[:-1]] == list(NEEDED) and not hub.log, "a plan asks no server"
+    gated = next(piece for piece in planned if piece.get("piece") == "flux")
+    assert gated["gated"] and gated["missing"] == gated["size"] > 2e10 and "Non-Commercial" in gated["licence"] and gated["page"].startswith("https://")
+    total = planned[-1]["result"]
+    assert (total["missing"], total["folder"]) == (sum(piece["size"] for piece in planned[:-1]), str(folder)) and total["free"] > 0
+    *news, last = told("models", "download", "--yes", "--folder", folder, "--endpoint", hub.endpoint, "--add", "mine")
+    assert last["result"] == {"folder": str(folder), "model": "mine", "missing": []}
+    size = sum(len(data) for data in hub.files.values())
+    assert news[-1]["done"] == news[-1]["total"] == size and all(set(line) == {"done", "total", "file"} for line in news)
+    assert Library().entries()[0].missing() == ()
+    after = told("models", "download", "--plan", "--folder", folder)
+    assert after[-1]["result"]["missing"] == 0
+
+
+def test_news_of_a_download_are_few(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(models_cli.time, "monotonic", lambda: clock[0])
+    report = models_cli._news()
+    for done in range(1, 1001):
+        clock[0] += 0.01
+        report(DownloadProgress("a", done, 1000))
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert 38 <= len(lines) <= 42 and lines[-1]["done"] == 1000, "ten seconds, four a second"
+
+
+def test_half_a_file_counts_in_a_plan(tmp_path: Path) -> None:
+    (tmp_path / "ae.safetensors.0123.part").write_bytes(bytes(1000))
+    piece, total = told("models", "download", "--plan", "--folder", tmp_path, "--piece", "autoencoder")
+    assert piece["missing"] == piece["size"] - 1000 == total["result"]["missing"]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("models", "remove", "nobody"), "There is no model 'nobody'"),
+        (("models", "download"), "say --yes"),
+        (("models", "download", "--yes", "--endpoint", "nowhere"), "is no address of a hub"),
+    ],
+)
+def test_an_error_is_a_line_and_an_exit_code(words: tuple[str, ...], sentence: str) -> None:
+    result = jointdit(*words, "--json")
+    (line,) = result.stdout.splitlines()
+    assert result.exit_code == 1 and sentence in json.loads(line)["error"]
+
+
+def test_a_program_is_told_of_every_model(files: Path) -> None:
+    found = told("models", "add", files / "unet", "--name", "mine")
+    assert [line["finding"] for line in found[:-1]] == ["flux", "flux"] and not found[-1]["result"]["complete"]
+    assert [piece["piece"] for piece in found[-1]["result"]["missing"]] == ["addons", "autoencoder", "clip", "t5"]
+    told("models", "add", files)
+    *lines, last = told("models", "list")
+    assert last == {"result": {"models": 3}} and [line["model"] for line in lines] == 2 * ["embedded", "flux", "mine"]
+    before, after = {line["model"]: line for line in lines[:3]}, {line["model"]: line for line in lines[3:]}
+    assert all(not line["reason"] for line in before.values())
+    assert after["flux"]["plan"] == "cpu" and "GiB" in after["flux"]["reason"] and after["flux"]["seconds"] > 0 and after["flux"]["side"] == 1024
+    assert before["flux"]["size"] > 1e6 and "Non-Commercial" in before["flux"]["licence"] and after["flux"]["complete"]
+    assert not after["embedded"]["own"] and after["mine"]["own"] and not after["mine"]["complete"] and after["mine"]["repair"] == "download-model"
+    assert {piece["piece"]: piece["gated"] for piece in after["mine"]["missing"]}["addons"] is False
+    assert told("models", "remove", "mine") == [{"result": {"model": "mine"}}]
 
 
 def test_a_model_is_completed_piece_by_piece(files: Path) -> None:

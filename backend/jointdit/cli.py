@@ -18,6 +18,7 @@ from . import __version__
 from .errors import InputError, JointDiTError
 from .evaluate_cli import evaluate_group
 from .jobs import Job, Progress, Result, generate
+from .lines import json_option, say
 from .memory import PLANS
 from .models import Models
 from .models_cli import models_group
@@ -195,15 +196,20 @@ def worker_command() -> None:
 
 @main.command("doctor")
 @click.argument("paths", type=click.Path(path_type=Path, exists=True), nargs=-1)
-@sentences
-def doctor_command(paths: tuple[Path, ...]) -> None:
+@json_option
+def doctor_command(paths: tuple[Path, ...], as_json: bool) -> None:
     """Say what this machine has, and whether the models are whole; or what files and folders (PATHS) hold of the full model."""
     from .doctor import examine, examine_files
 
     healthy = True
     for finding in examine_files(paths) if paths else examine(Models()):
         healthy &= finding.good
-        click.echo(f"{'ok ' if finding.good else 'BAD'}  {finding.what}: {finding.text}")
+        if as_json:
+            say(**finding.told())
+        else:
+            click.echo(f"{'ok ' if finding.good else 'BAD'}  {finding.what}: {finding.text}")
+    if as_json:
+        say(result={"healthy": healthy})
     sys.exit(0 if healthy else 1)
 
 

@@ -4,17 +4,20 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from . import inventory
 from .errors import JointDiTError
-from .models import EMBEDDED, AnyModel, Models, outlook
+from .inventory import Item
+from .models import Models
 from .weights.catalogue import describe, size_text
 from .weights.library import USED
-from .wishes import Wish
 
 if TYPE_CHECKING:
     from .weights.pieces import Found, Piece
@@ -22,53 +25,86 @@ if TYPE_CHECKING:
 GIB = 2**30
 LIBRARIES = ("torch", "diffusers", "transformers", "safetensors", "gguf", "peft", "numpy", "PIL", "OpenEXR", "psutil")
 WANTED_MEMORY = 2 * GIB  # for the embedded model with torch loaded
+REPAIRS = ("reinstall", "add-model", "download-model", "free-memory")
+"""What can mend a finding: install the programs anew; say where a model's files are; fetch what a model lacks; close or unload what takes the memory."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at; `text` says what was found and, where it is not good, what to do."""
+    """One thing that was looked at; `text` says what was found and, where it is not good, what to do.
+
+    `repair` is one of `REPAIRS` where a program can offer to do it, and `model` the name of the model that it is about.
+    """
 
     what: str
     good: bool
     text: str
+    repair: str = ""
+    model: str = ""
+
+    def told(self) -> dict[str, Any]:
+        """The `finding` line of docs/models.md."""
+        return {"finding": self.what, "good": self.good, "text": self.text, "repair": self.repair, "model": self.model}
 
 
 def examine(models: Models) -> Iterator[Finding]:
     """Look at programs, device, memory and every model; opens each model to see that it is whole, and says which memory plan it would get."""
     missing = [library for library in LIBRARIES if find_spec(library) is None]
     if missing:
-        yield Finding("programs", False, f"{', '.join(missing)} cannot be found in this Python; install jointdit with its extra: pip install \".[runtime]\"")
+        advice = 'install jointdit with its extra: pip install ".[runtime]"'
+        yield Finding("programs", False, f"{', '.join(missing)} cannot be found in this Python; {advice}", "reinstall")
         return
-    yield Finding("programs", True, ", ".join(f"{name} {version}" for name, version in models.programs().items()))
-    device = models.device()
+    programs, device = models.programs(), models.device()
+    yield Finding("programs", True, ", ".join(f"{name} {version}" for name, version in programs.items()))
+    yield _device(device, programs["torch"])
     free = device["memory_free"] / GIB
-    yield Finding("device", True, f"{device['name']} ({device['kind']}), {device['memory_total'] / GIB:.1f} GiB, {free:.1f} GiB free")
     enough = device["memory_free"] >= WANTED_MEMORY
-    yield Finding("memory", enough, "enough for the embedded model" if enough else f"only {free:.1f} GiB are free; close other programs first")
+    text = "enough for the embedded model" if enough else f"only {free:.1f} GiB are free; close other programs first"
+    yield Finding("memory", enough, text, "" if enough else "free-memory")
     try:
         names = models.names()
     except JointDiTError as error:
         yield Finding("list of models", False, str(error))
         names = ["embedded"]
     for name in names:
-        try:
-            yield _model(name, models.find(name))
-        except JointDiTError as error:
-            yield Finding(f"model {name}", False, str(error))
+        yield _model(inventory.examine(models, inventory.look(models, name)), models)
 
 
-def _model(name: str, model: AnyModel) -> Finding:
-    """Open a model. Raises a `JointDiTError` where it is not whole or does not fit."""
-    native = model.index.get("native_size") or 1024
-    expected = outlook(model, Wish(native, native))
-    size = sum(path.stat().st_size for path in model.weights)
-    text = f"{size_text(size)}, {model.index.get('licence') or 'licence not stated'}, revision {model.revision() or 'not known'}. {expected.plan.reason}"
-    if model.weights and not str(model.weights[0]).startswith(str(EMBEDDED)):
-        text += f" A picture of {native} x {native} in 20 steps will take about {_duration(expected.seconds)} (estimated from a matrix product)."
-    return Finding(f"model {name}", True, text)
+def _device(device: dict[str, Any], torch_version: str) -> Finding:
+    """The device; a card that lies idle because this torch cannot use it is a bad finding."""
+    about = f"{device['name']} ({device['kind']}), {device['memory_total'] / GIB:.1f} GiB, {device['memory_free'] / GIB:.1f} GiB free"
+    card = nvidia_card() if device["kind"] == "cpu" else ""
+    if not card:
+        return Finding("device", True, about)
+    advice = "install the build of torch for its driver, or a newer driver"
+    return Finding("device", False, f"{card} is there, but torch {torch_version} cannot use it, so everything runs on {about}; {advice}", "reinstall")
 
 
-def _duration(seconds: float) -> str:
+def nvidia_card() -> str:
+    """The name of the first NVIDIA card that the driver knows, or nothing."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return ""
+    try:
+        done = subprocess.run([program, "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True, errors="replace", timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip().partition("\n")[0].strip() if done.returncode == 0 else ""
+
+
+def _model(item: Item, models: Models) -> Finding:
+    """A model that was opened, or why it could not be."""
+    what = f"model {item.name}"
+    if item.problem:
+        return Finding(what, False, item.problem, item.repair, item.name)
+    text = f"{size_text(item.size)}, {item.licence or 'licence not stated'}, revision {models.find(item.name).revision() or 'not known'}. {item.reason}"
+    if item.name != "embedded" and item.seconds is not None:
+        pictures = f"A picture of {item.side} x {item.side} in {inventory.STEPS} steps"
+        text += f" {pictures} will take about {duration(item.seconds)} (estimated from a matrix product)."
+    return Finding(what, True, text, "", item.name)
+
+
+def duration(seconds: float) -> str:
     """Seconds, minutes or hours, whichever a person would say."""
     for unit, length in (("hours", 3600), ("minutes", 60)):
         if seconds >= 2 * length:
@@ -83,7 +119,7 @@ def examine_files(paths: Sequence[Path]) -> Iterator[Finding]:
     found = find_pieces(paths)
     yield from report_on(found)
     for name in found.missing():
-        yield Finding(name, False, f"missing. {describe(name)}.")
+        yield Finding(name, False, f"missing. {describe(name)}.", "download-model")
 
 
 def report_on(found: Found) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ from typing import Any
 from .errors import JointDiTError
 
 VARIABLE = "JOINTDIT_PYTHON"
-ADVICE = "install it in a Python of its own, as the project's README says, and choose that Python in the add-on's preferences"
+ADVICE = "install it in a Python of its own, as the manual says, and choose that Python in the add-on's preferences"
 
 
 class WorkerError(JointDiTError):

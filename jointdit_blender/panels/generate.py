@@ -10,6 +10,7 @@ import bpy
 
 from .layout import Sidebar, choice, property_column, sentence
 from .presets import JOINTDIT_PT_presets, JOINTDIT_PT_sizes
+from .upkeep import draw_progress
 
 
 class JOINTDIT_PT_generate(Sidebar, bpy.types.Panel):
@@ -25,8 +26,9 @@ class JOINTDIT_PT_generate(Sidebar, bpy.types.Panel):
     def draw(self, context: bpy.types.Context) -> None:
         """Called by Blender."""
         layout, settings = self.layout, context.scene.jointdit
-        missing = context.window_manager.jointdit.missing
-        if missing:
+        missing, upkeep = context.window_manager.jointdit.missing, context.window_manager.jointdit_upkeep
+        draw_progress(layout, context)
+        if missing and (upkeep.quiet or not upkeep.running):
             box = layout.column()
             sentence(box, context, missing, alert=True)
             box.operator("jointdit.set_up")

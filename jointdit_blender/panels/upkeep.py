@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import bpy
@@ -63,7 +64,10 @@ def _draw_engine(layout: bpy.types.UILayout, context: bpy.types.Context, prefere
         row.operator("jointdit.check_setup")
         if upkeep.engine in ("installed", "outdated", "unfinished"):
             row.operator("jointdit.uninstall", text="Remove…")
-    property_column(layout).prop(preferences, "interpreter", text="Python", placeholder="Automatic")
+    column = property_column(layout)
+    if sys.platform != "darwin":
+        column.prop(preferences, "build")
+    column.prop(preferences, "interpreter", text="Python", placeholder="Automatic")
 
 
 def _draw_progress(layout: bpy.types.UILayout | None, context: bpy.types.Context, pixels: float, *, everything: bool) -> None:
