@@ -73,7 +73,8 @@ def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Inside:
     """Without an image generator, but with a Python that has it and can be chosen."""
     if subprocess.run([sys.executable, "-c", "import jointdit, torch, diffusers"], cwd="/", capture_output=True).returncode:
         pytest.skip("this Python does not have jointdit with its extra “runtime”")
-    return installed(tmp_path_factory.mktemp("newcomer"), {"TOUR_PYTHON": sys.executable})
+    # Blender with simulated events never sleeps, and two threads of torch wait for each other when they share a core with it.
+    return installed(tmp_path_factory.mktemp("newcomer"), {"TOUR_PYTHON": sys.executable, "OMP_NUM_THREADS": "1"})
 
 
 @pytest.fixture(scope="module")
@@ -142,10 +143,10 @@ def test_a_click_on_generate_builds_a_relief_and_undo_takes_exactly_it(inside: I
 def test_from_the_first_start_to_a_backdrop(newcomer: Inside, screen: None) -> None:
     """With the embedded model; the screenshots are those of the README and of the manual (docs/images)."""
     facts = play(newcomer, 150.0 * SLOW, "tour")
-    assert "is not set up" in facts["missing"]
+    assert "not installed yet" in facts["missing"]
     assert facts["previewed"] == [True, True]
     assert facts["states"] == ["done"] * 3 and all("Built" in message for message in facts["messages"])
-    assert sorted(facts["history"])[1] == "a tower in the desert"
+    assert len(facts["history"]) == 3 and "snowy mountains at sunset" in facts["history"]
 
 
 def test_the_command_line_of_the_extension(inside: Inside) -> None:

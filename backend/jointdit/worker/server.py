@@ -235,6 +235,6 @@ def _error_of(error: Exception) -> dict[str, Any]:
     if isinstance(error, MemoryError):
         return error_object(messages.JOB_FAILED, "The memory of this machine does not suffice: choose a smaller size.", detail)
     if isinstance(error, ImportError) and (package := (error.name or "torch").partition(".")[0]) != "jointdit":
-        sentence = f"The Python of the image generator cannot load {package}: install jointdit with its extra “runtime” there, as the project's README says."
+        sentence = f"The Python of the image generator cannot load {package}: install jointdit with its extra “runtime” there, as the manual says."
         return error_object(messages.JOB_FAILED, sentence, detail)
     return error_object(messages.INTERNAL_ERROR, f"The image generator has a defect ({type(error).__name__}): please send the report.", detail)
