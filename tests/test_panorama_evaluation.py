@@ -72,6 +72,10 @@ def test_ratios_and_means() -> None:
     first, second = Measure("x", 2.0, 1.0), Measure("x", 4.0, 3.0)
     (mean,) = pooled([[first], [second]])
     assert (mean.value, mean.interior, mean.ratio) == (3.0, 2.0, 1.5)
+    # Without the first the ratio is 4 / 3, without the second 2: they are 1 / 3 from their mean, times the root of 2 - 1.
+    assert mean.error == pytest.approx(1 / 3)
+    assert "| 1.50 ± 0.33 |" in as_table([mean], [])
+    assert pooled([[first]])[0].error is None
     assert Measure("x", 0.0, 0.0).ratio == 1 and Measure("x", 1.0, 0.0).ratio == float("inf")
     assert "| x | 2.0000 | 1.0000 | 2.00 | 1.1 | NO |" in as_table([first], [])
 

@@ -503,7 +503,7 @@ class TestFinding:
         monkeypatch.delenv("JOINTDIT_PYTHON", raising=False)
         assert find_interpreter() == Path(sys.executable)
         monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-        with pytest.raises(WorkerError, match=r"not set up: install it .*README.* preferences\."):
+        with pytest.raises(WorkerError, match=r"not set up: install it .*manual.* preferences\."):
             find_interpreter()
 
     def test_what_is_missing_is_told_in_a_sentence(self, tmp_path: Path, job: MakeJob) -> None:

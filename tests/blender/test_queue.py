@@ -169,6 +169,7 @@ def test_memory_is_given_back_on_request() -> None:
     assert bpy.ops.jointdit.free_memory() == {"FINISHED"}
     assert session.current().worker.pid is None
     # The next job starts another worker by itself.
+    bpy.context.scene.jointdit.steps = 3
     assert bpy.ops.jointdit.generate() == {"FINISHED"}
 
 

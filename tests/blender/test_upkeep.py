@@ -208,7 +208,7 @@ def test_an_older_or_unfinished_installation_is_said(tmp_path: Path, wheel: Path
 
 
 def test_one_button_installs_and_everything_works_right_after(tmp_path: Path, wheel: Path, installing: type[Installation]) -> None:
-    chosen()["interpreter"] = str(tmp_path / "gone")
+    chosen().interpreter = str(tmp_path / "gone")
     assert bpy.ops.jointdit.set_up() == {"FINISHED"}
     assert shown().engine == "installed" and bpy.context.window_manager.jointdit.missing == "" and chosen().interpreter == ""
     assert (shown().message, shown().failed, shown().running) == ("It is installed.", False, False)

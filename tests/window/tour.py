@@ -92,7 +92,7 @@ def look() -> Iterator[None]:
     bpy.context.scene.view_settings.view_transform = "Standard"
     area().spaces.active.shading.type = "MATERIAL"
     area().spaces.active.overlay.show_overlays = False
-    yield from settle(30.0)
+    yield from settle(15.0)
     yield from shot("result")
     region = area().spaces.active.region_3d
     region.view_perspective = "PERSP"

@@ -8,7 +8,7 @@ Each measure comes with its interior value: the same of places that are no seam.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import torch
@@ -35,12 +35,16 @@ PROMPTS = (
 
 @dataclass(frozen=True)
 class Measure:
-    """A value and its interior value, of one panorama or means over several; `target` is the most that their ratio may be."""
+    """A value and its interior value, of one panorama or means over several; `target` is the most that their ratio may be.
+
+    `error` is the standard error of the ratio, where there are several.
+    """
 
     what: str
     value: float
     interior: float
     target: float = TARGET
+    error: float | None = None
 
     @property
     def ratio(self) -> float:
@@ -135,10 +139,18 @@ def measure_strips(make: Callable[[float], Strip]) -> list[Measure]:
 
 def pooled(runs: Sequence[Sequence[Measure]]) -> list[Measure]:
     """The means of the same measures over several panoramas. A panorama's value and interior are of the same places, so that they vary together."""
-    return [
-        Measure(same[0].what, float(np.mean([m.value for m in same])), float(np.mean([m.interior for m in same])), same[0].target)
-        for same in zip(*runs, strict=True)
-    ]
+    return [_mean(same) for same in zip(*runs, strict=True)]
+
+
+def _mean(same: Sequence[Measure]) -> Measure:
+    """With the error of the ratio of the means by the jackknife: how much it changes as each panorama is left out."""
+    values, interiors = np.array([m.value for m in same]), np.array([m.interior for m in same])
+    whole = Measure(same[0].what, float(values.mean()), float(interiors.mean()), same[0].target)
+    if len(same) < 2:
+        return whole
+    without = np.array([Measure("", float(np.delete(values, one).mean()), float(np.delete(interiors, one).mean())).ratio for one in range(len(same))])
+    deviation = np.sqrt((len(same) - 1) * np.mean((without - without.mean()) ** 2)) if np.isfinite(without).all() else float("inf")
+    return replace(whole, error=float(deviation))
 
 
 def measure_model(
@@ -203,13 +215,21 @@ def _exact_disparity(seed: int, view: View, side: int) -> np.ndarray:
 def as_table(measures: Sequence[Measure], solved: Sequence[SolvedDepth]) -> str:
     """Both as tables in Markdown."""
     lines = ["| measure | value | inside | ratio | at most | met |", "|---|---|---|---|---|---|"]
-    lines += [f"| {m.what} | {m.value:.4f} | {m.interior:.4f} | {m.ratio:.2f} | {m.target:g} | {'yes' if m.met else 'NO'} |" for m in measures]
+    lines += [f"| {m.what} | {m.value:.4f} | {m.interior:.4f} | {_ratio_text(m)} | {m.target:g} | {'yes' if m.met else 'NO'} |" for m in measures]
     lines += ["", "| exact disparities with noise | AbsRel | delta1 | panoramas |", "|---|---|---|---|"]
     lines += [f"| {s.noise:g} | {100 * s.relative_error:.2f} % | {100 * s.delta1:.1f} % | {s.panoramas} |" for s in solved]
     return "\n".join(lines)
 
 
+def _ratio_text(measure: Measure) -> str:
+    return f"{measure.ratio:.2f}" + (f" ± {measure.error:.2f}" if measure.error is not None else "")
+
+
 def as_json(measures: Sequence[Measure], solved: Sequence[SolvedDepth]) -> dict[str, list[dict[str, float | str | None]]]:
-    """Both as plain data; an infinite ratio is None."""
-    plain = [{**asdict(m), "ratio": m.ratio if np.isfinite(m.ratio) else None, "met": m.met} for m in measures]
+    """Both as plain data; an infinite ratio or error is None."""
+    plain = [{**asdict(m), "ratio": _finite(m.ratio), "error": _finite(m.error), "met": m.met} for m in measures]
     return {"measures": plain, "solved": [asdict(s) for s in solved]}
+
+
+def _finite(number: float | None) -> float | None:
+    return number if number is not None and np.isfinite(number) else None
