@@ -16,6 +16,7 @@ from bpy.props import EnumProperty, StringProperty
 
 from .. import preferences, session
 from ..building import BUILDS
+from ..panels.layout import worded
 from ..settings import PHOTOGRAPHS
 from .generate import from_settings, start
 
@@ -90,7 +91,7 @@ class JOINTDIT_OT_generate_list(bpy.types.Operator):
         """Called by Blender: the dialog."""
         self.layout.prop_search(self, "text", bpy.data, "texts")
         count = len(self._prompts())
-        self.layout.label(text=f"{count} prompt{'' if count == 1 else 's'}", translate=False)
+        self.layout.label(text=worded("{count} prompt", count=1) if count == 1 else worded("{count} prompts", count=count), translate=False)
 
     def execute(self, context: bpy.types.Context) -> set[OperatorReturnItems]:
         """Called by Blender."""

@@ -13,7 +13,7 @@ from bpy.props import BoolProperty, CollectionProperty, StringProperty
 from .. import preferences, upkeep
 from ..core.interpreter import WorkerError
 from ..core.report import size_text
-from ..panels.layout import lines
+from ..panels.layout import lines, worded
 from .upkeep import DIALOG_WIDTH, busy, once_more, settle
 
 if TYPE_CHECKING:
@@ -207,7 +207,7 @@ class JOINTDIT_OT_download_model(bpy.types.Operator):
         for piece in plan.pieces:
             if not piece.gated:
                 row = layout.split(factor=0.5)
-                row.label(text=f"License of {piece.title}", translate=False)
+                row.label(text=worded("License of {name}", name=piece.title), translate=False)
                 row.operator("wm.url_open", text=piece.licence[:1].upper() + piece.licence[1:], icon="URL").url = piece.page
         if plan.restricted:
             self._draw_license(layout, plan)
@@ -219,7 +219,7 @@ class JOINTDIT_OT_download_model(bpy.types.Operator):
         text = f"The {first.licence} applies to {what}, and says what you may do with the pictures. Log in on its page, read and accept it there."
         lines(layout, text, DIALOG_WIDTH)
         layout.operator("wm.url_open", text="Open the License's Page", icon="URL").url = first.page
-        layout.prop(self, "accepted", text=f"I have read and accept the {first.licence}")
+        layout.prop(self, "accepted", text=worded("I have read and accept the {license}", license=first.licence), translate=False)
         layout.prop(self, "token")
 
     def execute(self, _context: bpy.types.Context) -> set[OperatorReturnItems]:

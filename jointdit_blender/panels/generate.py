@@ -8,7 +8,7 @@ from typing import Any
 
 import bpy
 
-from .layout import Sidebar, choice, property_column, sentence
+from .layout import Sidebar, choice, property_column, sentence, worded
 from .presets import JOINTDIT_PT_presets, JOINTDIT_PT_sizes
 from .upkeep import draw_progress
 
@@ -59,7 +59,8 @@ class JOINTDIT_PT_generate(Sidebar, bpy.types.Panel):
         layout.separator(factor=0.5)
         large = layout.row()
         large.scale_y = 1.6
-        large.operator("jointdit.generate", text=f"Generate {settings.count}" if settings.count > 1 else "Generate")
+        words = worded("Generate {count}", count=settings.count) if settings.count > 1 else worded("Generate")
+        large.operator("jointdit.generate", text=words, translate=False)
         layout.operator_menu_enum("jointdit.generate_template", "template", text="Quick Start")
 
 

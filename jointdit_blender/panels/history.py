@@ -9,7 +9,7 @@ from typing import Any
 import bpy
 
 from ..core.history import PAGE
-from .layout import LETTER, Sidebar, button_grid, sentence, width
+from .layout import LETTER, Sidebar, button_grid, sentence, width, worded
 
 CELL = 86.0
 """Pixels at the default scale that a thumbnail takes."""
@@ -44,7 +44,7 @@ class JOINTDIT_PT_history(Sidebar, bpy.types.Panel):
             _cell(grid, item, state.chosen, width(context) / columns)
         if state.found > len(state.results):
             left = state.found - len(state.results)
-            layout.operator("jointdit.show_more", text=f"Show {min(left, PAGE)} More of {state.found}")
+            layout.operator("jointdit.show_more", text=worded("Show {count} More of {all}", count=min(left, PAGE), all=state.found), translate=False)
         chosen = state.results.get(state.chosen)
         if chosen is not None:
             _details(layout, context, chosen)

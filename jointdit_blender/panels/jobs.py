@@ -8,7 +8,7 @@ from typing import Any
 
 import bpy
 
-from .layout import Sidebar, sentence, width
+from .layout import Sidebar, sentence, width, worded
 
 PHASES = {
     "starting": "Starting",
@@ -85,12 +85,10 @@ def _row(layout: bpy.types.UILayout | None, context: bpy.types.Context, job: Any
 def progress_text(job: Any) -> str:
     """“Sampling 12/20 · 0:07, 0:05 left”."""
     if job.state == "cancelling":
-        return "Stopping"
-    name = PHASES.get(job.phase, job.phase)
-    if job.again and job.phase == "starting":
-        name = "Starting again"
+        return worded("Stopping")
+    name = worded("Starting again" if job.again and job.phase == "starting" else PHASES.get(job.phase, job.phase))
     steps = f" {job.step}/{job.total}" if job.total > 1 else ""
-    left = f", {_clock(job.remaining)} left" if job.remaining >= 0.0 else ""
+    left = worded(", {time} left", time=_clock(job.remaining)) if job.remaining >= 0.0 else ""
     return f"{name}{steps} · {_clock(job.elapsed)}{left}"
 
 

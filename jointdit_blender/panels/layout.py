@@ -32,13 +32,19 @@ def sentence(layout: bpy.types.UILayout | None, context: bpy.types.Context, text
 
 
 def lines(layout: bpy.types.UILayout | None, text: str, pixels: float, *, alert: bool = False) -> None:
-    """A text over several lines of so many pixels at the default scale. Blender does not wrap labels."""
+    """A text, in the person's language if it is known there, over several lines of so many pixels at the default scale. Blender does not wrap labels."""
     assert layout is not None, ALWAYS
     column = layout.column(align=True)
     column.alert = alert
     column.scale_y = 0.8
-    for line in textwrap.wrap(text, max(int(pixels / LETTER), 16)):
+    for line in textwrap.wrap(worded(text), max(int(pixels / LETTER), 16)):
         column.label(text=line, translate=False)
+
+
+def worded(text: str, **values: object) -> str:
+    """A text in the person's language, with values in their places in braces: translators see the words, not the numbers."""
+    translated = str(bpy.app.translations.pgettext_iface(text))  # type: ignore[func-returns-value]  # the stubs say that it returns nothing
+    return translated.format(**values) if values else translated
 
 
 def property_column(layout: bpy.types.UILayout | None) -> bpy.types.UILayout:

@@ -19,6 +19,7 @@ from working import built, drive, registered, rows  # noqa: E402
 from jointdit_blender import memory, preferences, session, thumbnails  # noqa: E402
 from jointdit_blender.core.worker import State  # noqa: E402
 from jointdit_blender.operators.generate import from_settings  # noqa: E402
+from jointdit_blender.panels import layout  # noqa: E402
 from jointdit_blender.panels.jobs import progress_text  # noqa: E402
 
 
@@ -92,6 +93,16 @@ def test_the_row_tells_steps_and_both_times() -> None:
     session.current().cancel(run.job.id)
     assert progress_text(rows()[0]) == "Stopping"
     drive(lambda: run.closed)
+
+
+def test_words_with_numbers_in_them_can_be_translated(monkeypatch: pytest.MonkeyPatch) -> None:
+    german = {"Sampling": "Entrauschen", ", {time} left": ", noch {time}", "Show {count} More of {all}": "{all}: noch {count} zeigen"}
+    translations = type("Translations", (), {"pgettext_iface": staticmethod(lambda text: german.get(text, text))})
+    monkeypatch.setattr(layout, "bpy", type("Blender", (), {"app": type("App", (), {"translations": translations})}))
+    row = type("Row", (), {"state": "running", "again": False, "phase": "sampling", "step": 3, "total": 20, "elapsed": 65.0, "remaining": 7.0})
+    assert progress_text(row) == "Entrauschen 3/20 · 1:05, noch 0:07"
+    assert layout.worded("Show {count} More of {all}", count=6, all=40) == "40: noch 6 zeigen"
+    assert layout.worded("50 % {braces} stay without values") == "50 % {braces} stay without values"
 
 
 def test_one_click_cancels_all() -> None:

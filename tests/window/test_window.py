@@ -146,6 +146,7 @@ def test_from_the_first_start_to_a_backdrop(newcomer: Inside, screen: None) -> N
     assert "not installed yet" in facts["missing"]
     assert facts["previewed"] == [True, True]
     assert facts["states"] == ["done"] * 3 and all("Built" in message for message in facts["messages"])
+    assert "frame.json" in facts["failure"]
     assert len(facts["history"]) == 3 and "snowy mountains at sunset" in facts["history"]
 
 

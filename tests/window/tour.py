@@ -61,6 +61,7 @@ def tour() -> Iterator[None]:
     for width in (220, 160):
         yield from narrow(width)
         yield from shot(f"narrow-{width}")
+    yield from light()
 
 
 def make() -> Iterator[None]:
@@ -103,6 +104,21 @@ def look() -> Iterator[None]:
     region.view_perspective = "CAMERA"
     yield from scroll(12)
     yield from shot("result-panel")
+
+
+def light() -> Iterator[None]:
+    """The other theme that comes with Blender, with an alert and a failed job to read."""
+    theme = next(Path(folder) / "Blender_Light.xml" for folder in bpy.utils.preset_paths("interface_theme"))
+    bpy.ops.script.execute_preset(filepath=str(theme), menu_idname="USERPREF_MT_interface_theme_presets")
+    yield from narrow(290)
+    settings = bpy.context.scene.jointdit
+    settings.task, settings.image = "IMAGE", str(Path(results()[0]["frame"]) / "frame.json")  # no picture
+    with viewport():
+        bpy.ops.jointdit.generate()
+    yield from until("the failure", lambda: all(job.finished for job in jobs()), PATIENCE)
+    facts["failure"] = jobs()[-1].message
+    state().missing = "The image generator is not installed yet."
+    yield from shot("light")
 
 
 def settle(seconds: float) -> Iterator[None]:
