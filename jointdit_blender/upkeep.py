@@ -22,6 +22,7 @@ from .core import installer
 from .core.errand import BackendCommand, Errand, InThread
 from .core.interpreter import WorkerError, find_interpreter
 from .core.report import Finding, ModelState, Piece, Report, size_text
+from .windows import redraw
 
 if TYPE_CHECKING:
     from .core.installer import Plan
@@ -32,6 +33,8 @@ LAST_PATIENCE = 7.0
 """Seconds that an errand has to end when the extension is disabled; its process is killed before they are over."""
 QUIET = ("list", "plan")
 """Errands that end without a word if all is well."""
+OBSTACLES = {"install": "Wait until the installation is done", "remove": "Wait until the image generator is removed"}
+"""What is said of errands that change the image generator, so that it must not be started meanwhile."""
 
 CLASSES = upkeep_rows.CLASSES
 Then = Callable[[], None]
@@ -285,6 +288,7 @@ class Upkeep:
         return {
             "running": errand is not None,
             "kind": self.kind if errand else "",
+            "obstacle": OBSTACLES.get(self.kind, "") if errand else "",
             "quiet": self.kind in QUIET,
             "phase": errand.phase if errand else "",
             "progress": progress_text(errand) if errand else "",
@@ -302,14 +306,6 @@ def progress_text(errand: Errand) -> str:
     minutes, seconds = divmod(int(errand.elapsed), 60)
     amount = f"{size_text(errand.done)} of {size_text(errand.total)} · " if errand.total else ""
     return f"{amount}{minutes}:{seconds:02}"
-
-
-def redraw() -> None:
-    """Draw again what shows anything of this."""
-    for window in bpy.context.window_manager.windows:
-        for area in window.screen.areas:
-            if area.type in ("VIEW_3D", "PREFERENCES"):
-                area.tag_redraw()
 
 
 _upkeep: Upkeep | None = None

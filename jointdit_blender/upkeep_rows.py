@@ -43,6 +43,7 @@ class JOINTDIT_PG_upkeep(bpy.types.PropertyGroup):
 
     running: BoolProperty()
     kind: StringProperty()
+    obstacle: StringProperty()  # why nothing may be generated now, as a sentence without its period
     quiet: BoolProperty()
     phase: StringProperty()
     progress: StringProperty()

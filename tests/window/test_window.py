@@ -74,7 +74,13 @@ def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Inside:
     if subprocess.run([sys.executable, "-c", "import jointdit, torch, diffusers"], cwd="/", capture_output=True).returncode:
         pytest.skip("this Python does not have jointdit with its extra “runtime”")
     # Blender with simulated events never sleeps, and two threads of torch wait for each other when they share a core with it.
-    return installed(tmp_path_factory.mktemp("newcomer"), {"TOUR_PYTHON": sys.executable, "OMP_NUM_THREADS": "1"})
+    folder = tmp_path_factory.mktemp("newcomer")
+    # Under a name that may stand in a picture: with --basetemp=/home/artist/blender none shows whose machine it is.
+    python = folder / "generator/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n', encoding="utf-8")
+    python.chmod(0o755)
+    return installed(folder, {"TOUR_PYTHON": str(python), "OMP_NUM_THREADS": "1"})
 
 
 @pytest.fixture(scope="module")
