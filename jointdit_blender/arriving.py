@@ -11,11 +11,13 @@ from typing import Any
 
 import bpy
 import numpy as np
+from mathutils import Vector
 
 from . import active, api
 from .core.errors import JointDiTError
 from .scene.builder import BuildOptions, kind_of
 from .scene.extending import extend
+from .scene.modifier import get_input
 
 
 @dataclass(frozen=True)
@@ -62,9 +64,9 @@ def place(folder: Path, scene_name: str, options: BuildOptions, extended: str, w
         # Later results leave the view alone.
         if first and window is not None:
             look_through_camera(window)
-            hidden = hide_around(scene, active.own_camera(result.object))
+            hidden = hide_around(scene, active.own_camera(result.object), _near(result.object))
             if hidden:
-                warnings = [*warnings, f"{_listed(hidden)} stood around its camera and is hidden now."]
+                warnings = [*warnings, f"{_listed(hidden)} stood before its camera and {'is' if len(hidden) == 1 else 'are'} hidden now."]
     sentences = [f"{result.sentence}.", *warnings]
     if first and window is not None and _colorless(window):
         sentences.append("Choose Material Preview in the header to see its colors.")
@@ -93,8 +95,11 @@ def look_through_camera(window: bpy.types.Window) -> None:
             area.spaces.active.region_3d.view_perspective = "CAMERA"
 
 
-def hide_around(scene: bpy.types.Scene, camera: bpy.types.Object | None) -> list[str]:
-    """Hide what the camera is inside of, as the cube of a new file: one would see nothing but that. Returns the names."""
+def hide_around(scene: bpy.types.Scene, camera: bpy.types.Object | None, near: float) -> list[str]:
+    """Hide what the camera is inside of and what lies altogether nearer than the picture, as the cube of a new file: one would see nothing but that.
+
+    A room or a landscape around the camera reaches farther and stays. `near` is the distance of the nearest pixel. Returns the names.
+    """
     if camera is None:
         return []
     place = camera.matrix_world.translation
@@ -102,13 +107,19 @@ def hide_around(scene: bpy.types.Scene, camera: bpy.types.Object | None) -> list
     for item in scene.objects:
         if item.type != "MESH" or kind_of(item) or item.get("frame") or not item.visible_get() or not item.matrix_world.determinant():
             continue
-        corners = np.array(item.bound_box)
-        local = np.array(item.matrix_world.inverted() @ place)
-        if (corners.min(axis=0) < local).all() and (local < corners.max(axis=0)).all():
+        corners, local = np.array(item.bound_box), np.array(item.matrix_world.inverted() @ place)
+        farthest = max((item.matrix_world @ Vector(corner) - place).length for corner in corners)
+        if farthest < near and (corners.min(axis=0) < local).all() and (local < corners.max(axis=0)).all():
             item.hide_set(True)
             item.hide_render = True
             hidden.append(item.name)
     return hidden
+
+
+def _near(relief: bpy.types.Object) -> float:
+    """The distance of the nearest pixel in the scene."""
+    modifier = active.frame_modifier(relief)
+    return float(get_input(modifier, "Near")) * relief.matrix_world.median_scale if modifier else 0.0
 
 
 def _listed(names: list[str]) -> str:

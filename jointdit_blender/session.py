@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from bpy.app.handlers import persistent
 
 from . import gallery, memory, preferences, thumbnails
 from .arriving import obstacle, place
+from .core.failures import without_names
 from .core.jobs import Job
 from .core.request import Request
 from .core.rpc import readable
@@ -45,33 +47,40 @@ class Order:
 
 @dataclass(eq=False)
 class Run:
-    """A job and what is to become of its result."""
+    """A job and what is to become of its result. `elsewhere`: the file that asked for it has been left."""
 
     job: Job
     order: Order
     scene: str
+    elsewhere: bool = False
     object_name: str = ""
     message: str = ""
     closed: bool = False
 
     @property
+    def kept(self) -> str:
+        """Why its result is not built but only kept, as a sentence, or nothing."""
+        if self.elsewhere:
+            return "Another file was opened meanwhile. The result is kept: choose it in History to build it."
+        return "" if self.order.build else "It is kept: choose it in History to build it."
+
+    @property
     def failed(self) -> bool:
         """Whether it ended without an object and not by the person's wish."""
-        kept = self.job.state is State.DONE and not self.order.build
-        return self.closed and not self.object_name and not kept and self.job.state is not State.CANCELLED
+        return self.closed and not self.object_name and not (self.kept and self.job.state is State.DONE) and self.job.state is not State.CANCELLED
 
     def row(self) -> dict[str, Any]:
         """What the panel shows."""
         job = self.job
         state = "failed" if self.failed else "building" if job.state is State.DONE and not self.closed else job.state.value
         values = {"job_id": job.id, "title": self.order.request.title, "seed": job.params.get("seed", 0), "state": state, "phase": job.phase}
-        times = {"elapsed": job.elapsed, "remaining": -1.0 if job.remaining is None else job.remaining, "again": job.restarts > 0}
+        times = {"elapsed": float(int(job.taken)), "remaining": -1.0 if job.remaining is None else job.remaining, "again": job.restarts > 0}
         return values | times | {"step": job.step, "total": job.total, "message": self.message, "finished": self.closed}
 
     def report(self) -> str:
         """Text for a bug report."""
         lines = [self.message, "", f"Blender {bpy.app.version_string}", f"Job: {self.job.params}", "", self.job.detail]
-        return "\n".join(lines)
+        return without_names("\n".join(lines))
 
 
 class Session:
@@ -80,6 +89,7 @@ class Session:
     def __init__(self) -> None:
         self.runs: list[Run] = []
         self.worker = Worker()
+        self.file = ""
         self._shown: list[dict[str, Any]] = []
 
     @property
@@ -87,19 +97,25 @@ class Session:
         """Whether anything is still to come."""
         return any(not run.closed for run in self.runs)
 
-    def start(self, context: bpy.types.Context, order: Order) -> Run:
-        """Queue an order for the current scene. Raises `RequestError` or OSError."""
-        job = order.request.to_job(preferences.output_folder(context))
+    def start(self, context: bpy.types.Context, orders: Sequence[Order]) -> list[Run]:
+        """Queue orders for the current scene, all or none of them. Raises `RequestError` or OSError."""
+        output = preferences.output_folder(context)
+        jobs = [order.request.to_job(output) for order in orders]
         interpreter = preferences.interpreter(context)
         if not self.busy and self.worker.interpreter != interpreter:
             self.worker.stop()
             self.worker.interpreter = interpreter
-        run = Run(self.worker.submit(job), order, context.scene.name)
-        self.runs.append(run)
+        runs = [Run(self.worker.submit(job), order, context.scene.name) for job, order in zip(jobs, orders, strict=True)]
+        self.runs += runs
         for old in [other for other in self.runs if other.closed][:-KEPT]:
             self.runs.remove(old)
         self.show()
-        return run
+        return runs
+
+    def leave_file(self) -> None:
+        """What was asked for in the file that has been left must not be built in another one, which also has a “Scene”."""
+        for run in self.runs:
+            run.elsewhere = run.elsewhere or not run.closed
 
     def advance(self) -> None:
         """Take in news and build at most one finished result."""
@@ -156,8 +172,10 @@ class Session:
                 continue
             if run.job.state is not State.DONE:
                 run.message, run.closed = readable(run.job.message), True
-            elif not run.order.build:
-                run.closed, run.message = True, "It is kept: choose it in History to build it."
+                if run.job.result:
+                    gallery.current().refresh(bpy.context)  # it was stopped too late
+            elif run.kept:
+                run.closed, run.message = True, run.kept
                 gallery.current().refresh(bpy.context)
             elif not (reason := obstacle(run.scene) if patient else ""):
                 self._place(run)
@@ -203,12 +221,15 @@ def watch() -> None:
 def _tick() -> float | None:
     if _session is None:
         return None
+    worker = _session.worker
+    # While Cycles has the card, no job takes its memory.
+    rendering = bool(bpy.app.is_job_running("RENDER"))  # type: ignore[func-returns-value]
+    worker.hold = rendering and bpy.context.scene is not None and memory.wanted_for_render(bpy.context, bpy.context.scene)
+    if worker.idle is not None and worker.idle >= memory.patience(bpy.context):
+        worker.release()
     if _session.busy:
         _session.advance()
         return INTERVAL
-    idle = _session.worker.idle
-    if idle is not None and idle >= memory.patience(bpy.context):
-        _session.worker.release()
     return None if _session.worker.pid is None else IDLE_INTERVAL
 
 
@@ -220,18 +241,29 @@ def _before_render(scene: bpy.types.Scene, *_more: object) -> None:
 
 
 @persistent  # type: ignore[untyped-decorator]
+def _leaving(*_arguments: object) -> None:
+    """Remember which file is left, to tell another one from the same one read again."""
+    if _session is not None:
+        _session.file = bpy.data.filepath
+
+
+@persistent  # type: ignore[untyped-decorator]
 def _loaded(*_arguments: object) -> None:
     """A new file brings a new window manager, with empty properties."""
-    if _session is not None:
-        preferences.look_for_backend(bpy.context)
-        _session.show()
-        gallery.current().refresh(bpy.context)
+    if _session is None:
+        return
+    if not bpy.data.filepath or bpy.data.filepath != _session.file:
+        _session.leave_file()
+    preferences.look_for_backend(bpy.context)
+    _session.show()
+    gallery.current().show()
 
 
 def register() -> None:
     """Called once all classes and properties exist."""
     global _session
     _session = Session()
+    bpy.app.handlers.load_pre.append(_leaving)
     bpy.app.handlers.load_post.append(_loaded)
     bpy.app.handlers.render_init.append(_before_render)
 
@@ -239,6 +271,7 @@ def register() -> None:
 def unregister() -> None:
     """Stop the worker and everything that could call us."""
     global _session
+    bpy.app.handlers.load_pre.remove(_leaving)
     bpy.app.handlers.load_post.remove(_loaded)
     bpy.app.handlers.render_init.remove(_before_render)
     if bpy.app.timers.is_registered(_tick):

@@ -78,6 +78,28 @@ def test_deleting_takes_the_folder_and_nothing_else(tmp_path: Path) -> None:
     assert [item.name for item in tmp_path.iterdir()] == [other.name]
 
 
+def test_seeds_that_are_there_already_are_not_used_again(tmp_path: Path) -> None:
+    for number, seed in enumerate((5, 6, 8)):
+        result(tmp_path, str(number), seed=seed)
+    result(tmp_path, "other", seed=7, prompt="a lake")
+    entries = scan(tmp_path)
+    like = next(entry.frame for entry in entries if entry.frame.seed == 5)
+    assert history.unused_seeds(entries, like, 3, most=100) == [7, 9, 10]
+    assert history.unused_seeds(entries, like, 4, most=9) == [7, 9, 0, 1]
+
+
+def test_derived_pictures_are_deleted_too_and_nothing_else_in_their_folder(tmp_path: Path) -> None:
+    place = result(tmp_path, "a")
+    (place / "derived").mkdir()
+    (place / "derived" / "maps-0123456789ab.exr").touch()
+    (place / "derived" / "mine.txt").touch()
+    with pytest.raises(FrameError, match="also holds derived"):
+        delete(place)
+    (place / "derived" / "mine.txt").unlink()
+    delete(place)
+    assert not place.exists()
+
+
 @pytest.mark.parametrize("strange", ["notes.txt", "sub"])
 def test_what_is_not_ours_is_never_deleted(tmp_path: Path, strange: str) -> None:
     place = result(tmp_path, "a")

@@ -13,6 +13,8 @@ from .frame import DESCRIPTION_NAME, DISPARITY_NAME, IMAGE_NAME, Frame, FrameErr
 
 OURS = {DESCRIPTION_NAME, IMAGE_NAME, DISPARITY_NAME, "thumbs.db", "desktop.ini", ".ds_store"}
 """What may lie in a frame folder; the last three are made by file managers."""
+DERIVED, DERIVED_NAMES = "derived", ("maps-", "behind-", "sky-")
+"""The folder in it, and the beginnings of the files there, that are made when its pictures stay files (scene.maps)."""
 PAGE = 6
 """How many results a list shows at first, and how many more at a time."""
 KINDS = {
@@ -79,17 +81,40 @@ def scan(folder: Path, known: Iterable[Entry] = ()) -> list[Entry]:
     return sorted(found, key=lambda entry: (-entry.changed, entry.name))
 
 
+def unused_seeds(entries: Sequence[Entry], like: Frame, count: int, most: int) -> list[int]:
+    """The next seeds, up to `most` and then from 0, with which there is no result of the same prompt, task, model and size yet."""
+    def kind(frame: Frame) -> tuple[object, ...]:
+        return frame.prompt, frame.task, frame.model, frame.width, frame.height
+
+    used = {entry.frame.seed for entry in entries if kind(entry.frame) == kind(like)} | {like.seed}
+    found: list[int] = []
+    seed = like.seed or 0
+    while len(found) < count:
+        seed = seed + 1 if seed < most else 0
+        if seed not in used:
+            found.append(seed)
+            used.add(seed)
+    return found
+
+
 def search(entries: Sequence[Entry], text: str) -> list[Entry]:
     """The entries in which every word of the text is found, in whatever case."""
     words = text.casefold().split()
     return [entry for entry in entries if entry.matches(words)]
 
 
+def _ours(item: Path) -> bool:
+    """Whether a file or folder in a frame folder was made by us or by a file manager."""
+    if item.name == DERIVED and item.is_dir() and not item.is_symlink():
+        return all(inner.is_file() and (inner.name.startswith(DERIVED_NAMES) or _ours(inner)) for inner in item.iterdir())
+    return item.name.casefold() in OURS and not item.is_dir()
+
+
 def delete(folder: Path) -> None:
     """Delete a frame folder. Raises `FrameError` when it holds anything else, or cannot be deleted: then as much as possible of it is left."""
     if not (folder / DESCRIPTION_NAME).is_file():
         raise FrameError(f"{folder} is no frame folder; it was left alone.")
-    strange = sorted(item.name for item in folder.iterdir() if item.name.casefold() not in OURS or item.is_dir())
+    strange = sorted(item.name for item in folder.iterdir() if not _ours(item))
     if strange:
         raise FrameError(f"{folder} also holds {', '.join(strange[:3])}: move that elsewhere, or delete the folder yourself.")
     # Out of the way first: a folder that is deleted halfway would be a broken result.

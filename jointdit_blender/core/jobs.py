@@ -67,6 +67,11 @@ class Job:
             self.phase_began = self.elapsed
 
     @property
+    def taken(self) -> float:
+        """Seconds since the job began: what was told last, and while it works the time since then."""
+        return self.elapsed + (time.monotonic() - self.heard if self.state in (State.RUNNING, State.CANCELLING) else 0.0)
+
+    @property
     def remaining(self) -> float | None:
         """Seconds that the phase will still take at the pace of its steps so far; None where that cannot be told yet."""
         if self.step < STEPS_OF_A_PACE or self.step >= self.total or self.elapsed <= self.phase_began:

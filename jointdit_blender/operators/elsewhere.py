@@ -18,7 +18,7 @@ from .. import preferences, session
 from ..building import BUILDS
 from ..panels.layout import worded
 from ..settings import PHOTOGRAPHS
-from .generate import from_settings, start
+from .generate import from_settings, not_ready, start
 
 if TYPE_CHECKING:
     from bpy.stub_internal.rna_enums import OperatorReturnItems
@@ -31,8 +31,8 @@ class JOINTDIT_OT_add_scene(bpy.types.Operator):
 
     bl_idname = "jointdit.add_scene"
     bl_label = "JointDiT Scene"
-    # The settings change; the result is an undo step of its own when it arrives.
-    bl_options = {"REGISTER", "UNDO"}
+    # The settings change; the result is an undo step of its own when it arrives. Adjust Last Operation would start a job at each change: no REGISTER.
+    bl_options = {"UNDO"}
 
     prompt: StringProperty(name="Prompt", description="Describe the picture that you want", options={"SKIP_SAVE"})
     build: EnumProperty(name="Build", description="What is built from the result", items=BUILDS, options={"SKIP_SAVE"})
@@ -46,8 +46,9 @@ class JOINTDIT_OT_add_scene(bpy.types.Operator):
     def draw(self, context: bpy.types.Context) -> None:
         """Called by Blender: the dialog."""
         layout = self.layout
-        if context.window_manager.jointdit.missing:
-            layout.label(text="The image generator is not set up yet: see the JointDiT tab", icon="ERROR")
+        obstacle = not_ready(context)
+        if obstacle:
+            layout.label(text=obstacle, icon="ERROR")
         layout.prop(self, "prompt", text="", placeholder="Describe the picture")
         layout.row().prop(self, "build", expand=True)
 
@@ -55,7 +56,7 @@ class JOINTDIT_OT_add_scene(bpy.types.Operator):
         """Called by Blender."""
         settings = context.scene.jointdit
         settings.task, settings.prompt, settings.build = "TEXT", self.prompt, self.build
-        missing = settings.missing()
+        missing = not_ready(context) or settings.missing()
         if missing:
             self.report({"ERROR"}, f"{missing}.")
             return {"CANCELLED"}
@@ -78,6 +79,7 @@ class JOINTDIT_OT_generate_list(bpy.types.Operator):
         reason = "" if bpy.data.texts else "Write the prompts into a text first, one on each line: in the Text Editor, New"
         if context.scene.jointdit.task == "IMAGE":
             reason = "A list of prompts cannot be made of one picture: choose Text or Depth"
+        reason = not_ready(context) or reason
         if reason:
             cls.poll_message_set(reason)
         return not reason
@@ -119,7 +121,7 @@ class JOINTDIT_OT_depth_of_image(bpy.types.Operator):
 
     bl_idname = "jointdit.depth_of_image"
     bl_label = "Depth from This Image"
-    bl_options = {"REGISTER", "UNDO"}
+    bl_options = {"UNDO"}
 
     photograph: EnumProperty(name="Extent", description="How much of the surroundings the picture shows", items=PHOTOGRAPHS)
 
@@ -128,6 +130,7 @@ class JOINTDIT_OT_depth_of_image(bpy.types.Operator):
         """Called by Blender."""
         image = getattr(context, "edit_image", None)
         reason = "Open a picture in this editor first" if image is None else "" if _pictured(image) else "This picture has no pixels yet: render first"
+        reason = not_ready(context) or reason
         if reason:
             cls.poll_message_set(reason)
         return not reason

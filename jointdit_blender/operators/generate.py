@@ -24,9 +24,6 @@ from ..settings import SEED_MAX, TEMPLATE_ITEMS, JOINTDIT_PG_settings
 if TYPE_CHECKING:
     from bpy.stub_internal.rna_enums import OperatorReturnItems
 
-NOT_SET_UP = "The image generator is not set up yet: choose Set Up above"
-
-
 class JOINTDIT_OT_generate(bpy.types.Operator):
     """Make the picture and its depth and build them in the scene"""
 
@@ -38,7 +35,7 @@ class JOINTDIT_OT_generate(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         """Called by Blender."""
-        missing = NOT_SET_UP if context.window_manager.jointdit.missing else context.scene.jointdit.missing()
+        missing = not_ready(context) or context.scene.jointdit.missing()
         if missing:
             cls.poll_message_set(missing)
         return not missing
@@ -53,8 +50,8 @@ class JOINTDIT_OT_generate_template(bpy.types.Operator):
 
     bl_idname = "jointdit.generate_template"
     bl_label = "Generate from Template"
-    # The settings change, so that is a step of its own.
-    bl_options = {"REGISTER", "UNDO"}
+    # The settings change, so that is a step of its own; without REGISTER, because Adjust Last Operation would start a job at each change.
+    bl_options = {"UNDO"}
 
     template: EnumProperty(name="Template", description="What the result is for", items=TEMPLATE_ITEMS, options={"SKIP_SAVE"})
 
@@ -66,7 +63,7 @@ class JOINTDIT_OT_generate_template(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         """Called by Blender."""
-        missing = NOT_SET_UP if context.window_manager.jointdit.missing else context.scene.jointdit.nothing_given()
+        missing = not_ready(context) or context.scene.jointdit.nothing_given()
         if missing:
             cls.poll_message_set(missing)
         return not missing
@@ -99,14 +96,14 @@ def _twice_as_wide(picture: str) -> bool:
 
 
 def start(operator: bpy.types.Operator, context: bpy.types.Context, orders: Callable[[], Sequence[session.Order]]) -> set[OperatorReturnItems]:
-    """Queue jobs; without a window also wait for them, since no timer would. `orders` may raise `RequestError`."""
+    """Queue jobs; in the background also wait for them, since no timer would. `orders` may raise `RequestError`."""
     current = session.current()
     try:
-        runs = [current.start(context, order) for order in orders()]
+        runs = current.start(context, orders())
     except (RequestError, OSError) as error:
         operator.report({"ERROR"}, str(error))
         return {"CANCELLED"}
-    if not bpy.app.background and context.window is not None:
+    if not bpy.app.background:
         session.watch()
         return {"FINISHED"}
     for run in runs:
@@ -114,6 +111,13 @@ def start(operator: bpy.types.Operator, context: bpy.types.Context, orders: Call
         if run.job.state is not State.CANCELLED:
             operator.report({"ERROR" if run.failed else "INFO"}, run.message)
     return {"FINISHED"} if any(run.job.state is State.DONE for run in runs) else {"CANCELLED"}
+
+
+def not_ready(context: bpy.types.Context) -> str:
+    """Why nothing can be made on this machine now, as a sentence without its period, or nothing. Cheap enough for poll()."""
+    manager = context.window_manager
+    missing = manager.jointdit_upkeep.obstacle or manager.jointdit.missing.rstrip(".")
+    return f"{missing}: see the JointDiT tab" if missing else ""
 
 
 def from_settings(context: bpy.types.Context) -> list[session.Order]:

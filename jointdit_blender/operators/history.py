@@ -16,9 +16,10 @@ from ..building import BUILDS
 from ..core.again import request_of
 from ..core.errors import JointDiTError
 from ..core.frame import FrameError
-from ..core.history import Entry, delete
+from ..core.history import Entry, delete, unused_seeds
 from ..core.request import SIZE_RANGE, RequestError
-from .generate import start
+from ..settings import SEED_MAX
+from .generate import not_ready, start
 
 if TYPE_CHECKING:
     from bpy.stub_internal.rna_enums import OperatorReturnItems
@@ -156,7 +157,11 @@ class JOINTDIT_OT_vary_result(OfResult, bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[OperatorReturnItems]:
         """Called by Blender."""
-        return _make(self, context, lambda seed: [{"seed": seed + 1 + number} for number in range(self.count)], build=False)
+        entry = self.entry()
+        if entry is None:
+            return {"CANCELLED"}
+        seeds = unused_seeds(gallery.current().entries, entry.frame, self.count, SEED_MAX)
+        return _make(self, context, lambda _seed: [{"seed": seed} for seed in seeds], build=False)
 
 
 class JOINTDIT_OT_resize_result(OfResult, bpy.types.Operator):
@@ -199,7 +204,7 @@ class JOINTDIT_OT_open_result(OfResult, bpy.types.Operator):
 
 
 class JOINTDIT_OT_delete_result(OfResult, bpy.types.Operator):
-    """Delete the folder of this result; objects in the scene stay, but linked pictures are lost"""
+    """Delete the folder of this result; objects in the scene stay, but pictures that are not packed are lost"""
 
     bl_idname = "jointdit.delete_result"
     bl_label = "Delete Result"
@@ -232,6 +237,10 @@ def _make(operator: OfResult, context: bpy.types.Context, changes: Callable[[int
     """Queue a result again, once for each of the changes, which are told its seed."""
     entry, settings = operator.entry(), context.scene.jointdit
     if entry is None:
+        return {"CANCELLED"}
+    obstacle = not_ready(context)
+    if obstacle:
+        operator.report({"ERROR"}, f"{obstacle}.")  # type: ignore[attr-defined]  # it is an operator's
         return {"CANCELLED"}
 
     def orders() -> list[session.Order]:

@@ -20,6 +20,8 @@ PHASES = {
     "writing": "Writing",
 }
 ICONS: dict[str, Any] = {"done": "CHECKMARK", "failed": "ERROR", "cancelled": "CANCEL"}
+MOST_WAITING = 12
+"""Waiting jobs that have a row of their own."""
 UNIT = 20.0
 """Pixels at the default scale of a thumbnail of scale 1."""
 
@@ -39,9 +41,14 @@ class JOINTDIT_PT_jobs(Sidebar, bpy.types.Panel):
         """Called by Blender."""
         jobs, layout = context.window_manager.jointdit.jobs, self.layout
         last = max((number for number, job in enumerate(jobs) if job.finished), default=-1)
+        waiting = 0
         for number, job in enumerate(jobs):
+            waiting += job.state == "waiting"
             # What was said of earlier successes only takes room.
-            _row(layout, context, job, said=job.state != "done" or number == last)
+            if job.state != "waiting" or waiting <= MOST_WAITING:
+                _row(layout, context, job, said=job.state != "done" or number == last)
+        if waiting > MOST_WAITING:
+            layout.label(text=worded("{count} more wait", count=waiting - MOST_WAITING), translate=False)
         finished = sum(job.finished for job in jobs)
         if len(jobs) - finished > 1:
             layout.operator("jointdit.cancel_all")

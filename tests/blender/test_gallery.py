@@ -116,6 +116,9 @@ def test_new_seeds_and_other_sizes_are_made_of_the_same_prompt(results: Path) ->
     assert bpy.ops.jointdit.vary_result(count=3) == {"FINISHED"}
     assert not built() and all("choose it in History" in row.message and row.state == "done" for row in rows())
     assert sorted(read(path)["seed"] for path in results.iterdir() if path.is_dir()) == [7, 8, 9, 10]  # type: ignore[type-var]
+    # Once more: other seeds again, not the same ones.
+    assert bpy.ops.jointdit.vary_result(count=2) == {"FINISHED"}
+    assert sorted(read(path)["seed"] for path in results.iterdir() if path.is_dir()) == [7, 8, 9, 10, 11, 12]  # type: ignore[type-var]
     assert bpy.ops.jointdit.resize_result(width=96, height=80) == {"FINISHED"}
     assert (built()[0]["seed"], tuple(bpy.data.images[0].size)) == (7, (96, 80))
 
@@ -151,6 +154,15 @@ def test_deleting_takes_the_folder_and_the_row(results: Path) -> None:
     (other / "mine.txt").touch()
     with pytest.raises(RuntimeError, match=r"also holds mine\.txt"):
         bpy.ops.jointdit.delete_result(result=other.name)
+
+
+def test_a_result_whose_pictures_stayed_files_is_deleted_too(results: Path) -> None:
+    folder = write(results)
+    bpy.context.scene.jointdit.pack = False
+    choose(folder)
+    assert bpy.ops.jointdit.build_result() == {"FINISHED"}
+    assert (folder / "derived").is_dir() and any((folder / "derived").iterdir())
+    assert bpy.ops.jointdit.delete_result(result=folder.name) == {"FINISHED"} and not folder.exists()
 
 
 def test_a_result_that_is_gone_is_a_sentence(results: Path) -> None:

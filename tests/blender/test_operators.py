@@ -146,7 +146,7 @@ def test_without_a_backend_the_sentence_says_what_to_do(tmp_path: Path, monkeypa
 
 def test_the_row_follows_the_steps_and_the_result_is_built_when_it_arrives() -> None:
     bpy.context.scene.jointdit.steps = 60
-    session.current().start(bpy.context, order())
+    session.current().start(bpy.context, [order()])[0]
     seen = set()
 
     def done() -> bool:
@@ -159,7 +159,7 @@ def test_the_row_follows_the_steps_and_the_result_is_built_when_it_arrives() -> 
 
 def test_two_jobs_wait_for_each_other_and_one_is_cancelled() -> None:
     bpy.context.scene.jointdit.steps = 1000
-    first, second = session.current().start(bpy.context, order()), session.current().start(bpy.context, order())
+    first, second = session.current().start(bpy.context, [order()])[0], session.current().start(bpy.context, [order()])[0]
     drive(lambda: rows()[0].step > 1)
     assert [row.state for row in rows()] == ["running", "waiting"]
     bpy.ops.jointdit.cancel(job=first.job.id)
@@ -171,7 +171,7 @@ def test_two_jobs_wait_for_each_other_and_one_is_cancelled() -> None:
 
 def test_a_job_survives_the_loading_of_a_file(tmp_path: Path) -> None:
     bpy.context.scene.jointdit.steps = 40
-    session.current().start(bpy.context, order())
+    session.current().start(bpy.context, [order()])[0]
     drive(lambda: rows()[0].step > 1)
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "kept.blend"))
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "kept.blend"))
@@ -184,7 +184,7 @@ def test_a_scene_that_is_gone_does_not_lose_the_result() -> None:
     doomed = bpy.data.scenes.new("Doomed")
     with bpy.context.temp_override(scene=doomed):
         doomed.jointdit.prompt = "a hill"
-        session.current().start(bpy.context, order())
+        session.current().start(bpy.context, [order()])[0]
     bpy.data.scenes.remove(doomed)
     drive(lambda: rows()[0].finished)
     assert "“Doomed” is gone" in rows()[0].message and rows()[0].state == "failed" and not built()
@@ -196,35 +196,50 @@ def test_a_result_goes_to_the_scene_it_was_asked_for() -> None:
     other = bpy.data.scenes.new("Other")
     with bpy.context.temp_override(scene=other):
         other.jointdit.prompt = "a hill"
-        session.current().start(bpy.context, order())
+        session.current().start(bpy.context, [order()])[0]
     drive(lambda: rows()[0].finished)
     assert built()[0].name in other.objects and not bpy.context.scene.objects
 
 
-def test_what_is_around_the_camera_is_hidden_and_told() -> None:
+def test_what_hides_the_picture_is_hidden_and_a_room_around_it_is_not() -> None:
     """As the cube of a new file: from inside of it one would see nothing else."""
-    bpy.ops.mesh.primitive_cube_add(location=(0.5, 0.0, 0.3))
-    around = bpy.context.object
-    bpy.ops.mesh.primitive_cube_add(location=(0.0, 3.0, 0.0))
-    aside = bpy.context.object
+
+    def cube(x: float, y: float, z: float, size: float = 2.0) -> bpy.types.Object:
+        bpy.ops.mesh.primitive_cube_add(location=(x, y, z), size=size)
+        return bpy.context.object
+
+    around, aside, room = cube(0.2, 0.0, 0.1), cube(0.0, 3.0, 0.0), cube(0.0, 0.0, 0.0, 20.0)
     bpy.ops.mesh.primitive_plane_add(location=(0.0, 0.0, 0.0))
     flat = bpy.context.object
     bpy.ops.object.camera_add()
-    camera = bpy.context.object
-    scene = bpy.context.scene
-    assert arriving.hide_around(scene, camera) == [around.name]
-    assert (around.hide_get(), around.hide_render, aside.hide_get(), flat.hide_get(), camera.hide_get()) == (True, True, False, False, False)
-    assert arriving.hide_around(scene, camera) == [] and arriving.hide_around(scene, None) == []
-    around.hide_set(False)
-    around.matrix_world.translation.x = 50.0
-    bpy.context.view_layer.update()
-    assert arriving.hide_around(scene, camera) == []
+    camera, scene = bpy.context.object, bpy.context.scene
+    assert arriving.hide_around(scene, camera, near=1.5) == [], "a part of it is farther than the picture begins"
+    assert arriving.hide_around(scene, camera, near=2.0) == [around.name]
+    assert (around.hide_get(), around.hide_render) == (True, True)
+    assert not any(item.hide_get() or item.hide_render for item in (aside, room, flat, camera))
+    assert arriving.hide_around(scene, camera, near=2.0) == [] and arriving.hide_around(scene, None, near=2.0) == []
+
+
+def test_a_result_does_not_land_in_another_file(tmp_path: Path) -> None:
+    """Every file has a “Scene”."""
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "mine.blend"))
+    (run,) = session.current().start(bpy.context, [order()])
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+    drive(lambda: run.closed)
+    assert not built() and "Another file was opened" in rows()[0].message and rows()[0].state == "done" and not run.failed
+    # Reading the same file again, as Revert does, is no other file; and saving it is none either.
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "mine.blend"))
+    (run,) = session.current().start(bpy.context, [order()])
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "mine.blend"))
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "renamed.blend"))
+    drive(lambda: run.closed)
+    assert len(built()) == 1 and run.object_name
 
 
 def test_in_edit_mode_the_result_waits() -> None:
     bpy.ops.mesh.primitive_cube_add()
     bpy.ops.object.mode_set(mode="EDIT")
-    session.current().start(bpy.context, order())
+    session.current().start(bpy.context, [order()])[0]
     drive(lambda: "Object Mode" in rows()[0].message)
     assert not built() and rows()[0].state == "building"
     bpy.ops.object.mode_set(mode="OBJECT")
@@ -235,7 +250,7 @@ def test_in_edit_mode_the_result_waits() -> None:
 def test_a_result_that_waits_may_be_given_up_and_stays_on_disk() -> None:
     bpy.ops.mesh.primitive_cube_add()
     bpy.ops.object.mode_set(mode="EDIT")
-    run = session.current().start(bpy.context, order())
+    run = session.current().start(bpy.context, [order()])[0]
     drive(lambda: "Object Mode" in rows()[0].message)
     bpy.ops.jointdit.cancel(job=run.job.id)
     assert (rows()[0].state, rows()[0].finished) == ("cancelled", True)
@@ -252,7 +267,7 @@ def test_a_defect_of_the_builder_is_told_and_the_next_job_is_built(monkeypatch: 
 
     monkeypatch.setattr(api, "build_frame", fails_once)
     current = session.current()
-    first, second = current.start(bpy.context, order()), current.start(bpy.context, order())
+    first, second = current.start(bpy.context, [order()])[0], current.start(bpy.context, [order()])[0]
     end = time.monotonic() + 20 * PATIENCE
     # The timer itself, which Blender would take away if it raised.
     while current.busy:
@@ -267,7 +282,7 @@ def test_a_defect_of_the_builder_is_told_and_the_next_job_is_built(monkeypatch: 
 
 @pytest.mark.parametrize("odd", [{"elapsed": 1e400, "step": 10**400}, {"phase": "half \ud83d"}, {"elapsed": "long", "step": None, "total": 1e400}])
 def test_odd_progress_can_be_shown(odd: dict[str, object]) -> None:
-    run = session.current().start(bpy.context, order())
+    run = session.current().start(bpy.context, [order()])[0]
     run.job.advance(odd)
     session.current().show()
     assert len(rows()) == 1
@@ -344,7 +359,7 @@ def test_a_script_in_edit_mode_does_not_wait_for_ever() -> None:
 
 
 def test_a_damaged_result_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    run = session.current().start(bpy.context, order())
+    run = session.current().start(bpy.context, [order()])[0]
     while not run.job.state.finished:
         session.current().worker.wait(0.1)
     (Path(run.job.result["frame"]) / "disparity.exr").write_bytes(b"nothing")

@@ -333,7 +333,7 @@ def test_an_extension_is_built_also_when_its_frame_is_gone() -> None:
     relief = ahead()
     session.current().worker.poll()
     request = bpy.context.scene.jointdit.request_around(Path(relief["frame"]), "a wood", "")
-    run = session.current().start(bpy.context, session.Order(request, BuildOptions(geometry="dome"), relief.name))
+    (run,) = session.current().start(bpy.context, [session.Order(request, BuildOptions(geometry="dome"), relief.name)])
     bpy.data.objects.remove(relief)
     session.current().finish(run)
     assert len(built()) == 1 and open_directions() == 0

@@ -14,7 +14,7 @@ import pytest
 bpy = pytest.importorskip("bpy")
 
 from engine.patience import PATIENCE  # noqa: E402
-from working import built, drive, registered, rows  # noqa: E402
+from working import built, drive, registered, rows, shown  # noqa: E402
 
 from jointdit_blender import memory, preferences, session, thumbnails  # noqa: E402
 from jointdit_blender.core.worker import State  # noqa: E402
@@ -35,7 +35,7 @@ def start(**settings: object) -> session.Run:
         setattr(bpy.context.scene.jointdit, name, value)
     (order, *_) = from_settings(bpy.context)
     request = type(order.request)(**{**vars(order.request), "preview": True})
-    return session.current().start(bpy.context, session.Order(request, order.options))
+    return session.current().start(bpy.context, [session.Order(request, order.options)])[0]
 
 
 def preview(run: session.Run, part: str) -> np.ndarray:
@@ -105,6 +105,45 @@ def test_words_with_numbers_in_them_can_be_translated(monkeypatch: pytest.Monkey
     assert layout.worded("50 % {braces} stay without values") == "50 % {braces} stay without values"
 
 
+def test_the_time_goes_on_where_no_news_come() -> None:
+    """Loading a model of many gigabytes is told once."""
+    run = start(steps=2)
+    run.job.advance({"phase": "loading", "step": 0, "total": 1, "elapsed": 2.0})
+    run.job.state, run.job.heard = State.RUNNING, time.monotonic() - 61.0
+    assert run.row()["elapsed"] == 63.0
+    run.job.state = State.WAITING
+    assert run.row()["elapsed"] == 2.0
+    drive(lambda: run.closed)
+
+
+def test_a_report_names_nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    run = start(prompt="full")
+    drive(lambda: run.closed)
+    assert "The disk is full" in run.report() and str(tmp_path) not in run.report() and "~" in run.report()
+
+
+def test_a_thousand_jobs_are_queued_at_once_and_few_have_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    shows: list[int] = []
+    show = session.Session.show
+    monkeypatch.setattr(session.Session, "show", lambda self: (shows.append(1), show(self))[1])
+    (order, *_) = from_settings(bpy.context)
+    session.current().start(bpy.context, [order] * 1000)
+    assert len(rows()) == 1000 and len(shows) == 1
+    session.current().cancel()
+    session.current().clear()
+
+
+def test_memory_is_given_back_while_a_result_waits_for_object_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = start()
+    monkeypatch.setattr(session, "obstacle", lambda _scene: "The result is placed when you are back in Object Mode")
+    drive(lambda: bool(rows()[0].message))
+    monkeypatch.setattr(memory, "patience", lambda _context: 0.0)
+    assert session._tick() == session.INTERVAL and session.current().worker.pid is None and not run.closed
+    monkeypatch.undo()
+    session.current().cancel()
+
+
 def test_one_click_cancels_all() -> None:
     assert not bpy.ops.jointdit.cancel_all.poll()
     runs = [start(steps=1000), start(), start()]
@@ -143,13 +182,15 @@ def test_a_crash_in_the_middle_of_a_job_is_mended_once() -> None:
     assert run.object_name and rows()[0].state == "done" and run.job.restarts == 1
 
 
-def test_jobs_survive_undo_and_a_new_file() -> None:
+def test_jobs_survive_a_new_file_and_their_results_are_kept() -> None:
     run = start(steps=300)
     drive(lambda: run.job.step > 1)
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     assert [row.title for row in rows()] == ["a green hill"], "the new file's window manager knows it too"
     drive(lambda: run.closed)
-    assert len(built()) == 1
+    assert not built() and "Another file was opened" in rows()[0].message
+    drive(lambda: len(shown()) == 1)
+    assert bpy.ops.jointdit.build_result(result=shown()[0].name) == {"FINISHED"} and len(built()) == 1
 
 
 def test_a_tick_takes_no_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -123,7 +123,7 @@ def test_disabling_in_the_middle_of_a_job_stops_worker_threads_and_timer(tmp_pat
     settings = bpy.context.scene.jointdit
     settings.prompt, settings.quality, settings.steps = "a hill", "CUSTOM", 1000
     current = session.current()
-    run = current.start(bpy.context, from_settings(bpy.context)[0])
+    (run,) = current.start(bpy.context, from_settings(bpy.context))
     session.watch()
     while run.job.step < 2:
         current.worker.wait(0.1)
