@@ -18,6 +18,15 @@ OWNER = "settings = bpy.context.scene.jointdit"
 LOOK = ("style", "quality", "steps", "use_guidance", "guidance", "near", "far", "gamma", "build", "tear", "torn", "clean", "back_layer", "sky", "relit")
 SIZE = ("use_size", "width", "height")
 
+GROUPS: tuple[tuple[tuple[str, str | None], ...], ...] = (
+    (("jointdit.generate_list", None), ("jointdit.add_scene", "JointDiT Scene…")),
+    (("jointdit.match_camera", None), ("jointdit.fit_to_camera", None), ("jointdit.align_ground", None), ("jointdit.scale_by_points", None)),
+    (("jointdit.relight", None), ("jointdit.bake", "Bake…"), ("jointdit.rebuild", None), ("jointdit.surround", "Extend to Sphere…")),
+    (("jointdit.refresh_history", None), ("jointdit.cancel_all", None), ("jointdit.free_memory", None)),
+    (("jointdit.set_up", None), ("jointdit.check_setup", None), ("jointdit.open_manual", None)),
+)
+"""What stands in the menu below Generate: operators, and what they are called where their own name does not do."""
+
 
 class JOINTDIT_MT_presets(bpy.types.Menu):
     """Settings for a purpose"""
@@ -59,6 +68,31 @@ class JOINTDIT_OT_add_size(AddPresetBase, bpy.types.Operator):  # type: ignore[m
     preset_subdir = "jointdit_size"
 
 
+class JOINTDIT_MT_main(bpy.types.Menu):
+    """Everything that JointDiT can do; so F3, which searches the menus, finds it too"""
+
+    bl_label = "JointDiT"
+
+    def draw(self, _context: bpy.types.Context) -> None:
+        """Called by Blender."""
+        layout = self.layout
+        assert layout is not None
+        # Dialogs open, and points are clicked in the viewport.
+        layout.operator_context = "INVOKE_REGION_WIN"
+        layout.operator("jointdit.generate")
+        layout.operator_menu_enum("jointdit.generate_template", "template", text="Quick Start")
+        for group in GROUPS:
+            for name, text in group:
+                layout.operator(name, text=text)
+            if group is not GROUPS[-1]:
+                layout.separator()
+
+
+def _draw_object(menu: Any, _context: bpy.types.Context) -> None:
+    menu.layout.separator()
+    menu.layout.menu("JOINTDIT_MT_main")
+
+
 def _draw_import(menu: Any, _context: bpy.types.Context) -> None:
     menu.layout.operator(JOINTDIT_OT_build_frame.bl_idname, text="RGB-D Frame (frame.json, or picture and depth)")
 
@@ -73,8 +107,13 @@ def _draw_image(menu: Any, _context: bpy.types.Context) -> None:
     menu.layout.operator(JOINTDIT_OT_depth_of_image.bl_idname)
 
 
-ENTRIES = (("TOPBAR_MT_file_import", _draw_import), ("VIEW3D_MT_add", _draw_add), ("IMAGE_MT_image", _draw_image))
-CLASSES = (JOINTDIT_MT_presets, JOINTDIT_MT_sizes, JOINTDIT_OT_add_preset, JOINTDIT_OT_add_size)
+ENTRIES = (
+    ("TOPBAR_MT_file_import", _draw_import),
+    ("VIEW3D_MT_add", _draw_add),
+    ("VIEW3D_MT_object", _draw_object),
+    ("IMAGE_MT_image", _draw_image),
+)
+CLASSES = (JOINTDIT_MT_main, JOINTDIT_MT_presets, JOINTDIT_MT_sizes, JOINTDIT_OT_add_preset, JOINTDIT_OT_add_size)
 
 
 def register() -> None:

@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import bpy
 from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
@@ -36,6 +38,12 @@ def _changed(_preferences: bpy.types.AddonPreferences, context: bpy.types.Contex
     upkeep.current().listed = False
 
 
+def _folder_changed(_preferences: bpy.types.AddonPreferences, context: bpy.types.Context) -> None:
+    from . import gallery  # it reads these preferences
+
+    gallery.current().refresh(context)
+
+
 class JOINTDIT_AP_preferences(bpy.types.AddonPreferences):
     """Preferences > Add-ons > JointDiT."""
 
@@ -50,7 +58,10 @@ class JOINTDIT_AP_preferences(bpy.types.AddonPreferences):
     build: EnumProperty(name="PyTorch", description="The build of PyTorch that is installed with the image generator", items=BUILDS)
     model: StringProperty(name="Model", description="Name of the model, or the folder of a pipeline; empty: the one that comes with the image generator")
     output: StringProperty(
-        name="Results", description="Folder in which every result is kept; empty: the extension's own folder", subtype="DIR_PATH"
+        name="Results",
+        description="Folder in which every result is kept; empty: a folder in Blender's data files, which stays when the add-on goes",
+        subtype="DIR_PATH",
+        update=_folder_changed,
     )
     unload_after: IntProperty(
         name="When Idle",
@@ -96,6 +107,16 @@ def preferences(context: bpy.types.Context) -> JOINTDIT_AP_preferences | None:
     return addon.preferences if addon else None
 
 
+def choose(context: bpy.types.Context, **values: Any) -> None:
+    """Set preferences as a person would: Blender saves them at its end if it does so with those of the person. Without preferences nothing happens."""
+    chosen = preferences(context)
+    for name, value in values.items():
+        if chosen is not None and getattr(chosen, name) != value:
+            setattr(chosen, name, value)
+            # Blender sets this for its own buttons only.
+            context.preferences.is_dirty = True
+
+
 def interpreter(context: bpy.types.Context) -> str:
     """The Python that was chosen, else that of the environment that was installed, or ""."""
     chosen = _chosen(context)
@@ -124,7 +145,24 @@ def output_folder(context: bpy.types.Context) -> Path:
         folder = Path(bpy.path.abspath(chosen.output))
         folder.mkdir(parents=True, exist_ok=True)
         return folder
-    return _own_folder("frames", create=True)
+    # Not in the extension's own folder: Blender deletes that when the extension is uninstalled.
+    folder = _data_folder("frames")
+    folder.mkdir(parents=True, exist_ok=True)
+    bring_over(_own_folder("frames"), folder)
+    return folder
+
+
+def bring_over(old: Path, folder: Path) -> None:
+    """Move the results of earlier versions out of the extension's own folder. What cannot be moved, or is there already, stays where it is."""
+    if old == folder:
+        return
+    # Each call looks; once all is moved the old folder is gone.
+    with contextlib.suppress(OSError):
+        for item in list(old.iterdir()):
+            with contextlib.suppress(OSError):
+                if not (folder / item.name).exists():
+                    item.rename(folder / item.name)
+        old.rmdir()
 
 
 def backend_folder() -> Path:
@@ -178,8 +216,14 @@ def _chosen(context: bpy.types.Context) -> str:
     return bpy.path.abspath(chosen.interpreter) if chosen and chosen.interpreter else ""
 
 
-def _own_folder(name: str, *, create: bool = False) -> Path:
+def _own_folder(name: str) -> Path:
+    """A folder that Blender deletes together with the extension."""
     if PACKAGE.startswith("bl_ext."):
-        return Path(bpy.utils.extension_path_user(PACKAGE, path=name, create=create))
+        return Path(bpy.utils.extension_path_user(PACKAGE, path=name))
     # Registered by a script from a checkout: there is no extension whose folder it could be.
-    return Path(bpy.utils.user_resource("DATAFILES", path=f"jointdit/{name}", create=create))
+    return _data_folder(name)
+
+
+def _data_folder(name: str) -> Path:
+    """A folder among Blender's data files, whatever becomes of the extension."""
+    return Path(bpy.utils.user_resource("DATAFILES", path=f"jointdit/{name}"))

@@ -102,9 +102,7 @@ class Upkeep:
         self._begin("install", installer.Installation(plan), self._settle_in, ("jointdit.install", ""))
 
     def _settle_in(self) -> None:
-        chosen = preferences.preferences(bpy.context)
-        if chosen is not None:
-            chosen.interpreter = ""
+        preferences.choose(bpy.context, interpreter="")
         self.findings = []
         self.list_models()
 

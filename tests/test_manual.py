@@ -114,6 +114,37 @@ def test_what_is_broken_is_found(site: Path, tmp_path: Path) -> None:
     assert done.returncode == 1 and "choose another folder" in done.stderr and page.exists()
 
 
+# The manual in the extension
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What tools/build_extension.py puts into the zip where there is MkDocs."""
+    build_extension = pytest.importorskip("build_extension")
+    folder = tmp_path_factory.mktemp("shipped") / "docs"
+    build_extension.add_manual(folder)
+    return folder
+
+
+def test_the_shipped_manual_is_whole_and_needs_nothing_else(site: Path, shipped: Path) -> None:
+    pages = {page.name: Html(page.read_text("utf-8")) for page in shipped.glob("*.html")}
+    assert set(pages) == {page.name for page in site.glob("*.html")} - {"404.html"}
+    for name, html in pages.items():
+        assert set(pages) <= {urlsplit(link).path for link in html.links} | {name}, "the menu holds every page"
+        assert leads_nowhere(shipped / name, html.links + html.loads) == [] and not [load for load in html.loads if urlsplit(load).netloc]
+        assert "<script" not in (shipped / name).read_text("utf-8")
+    files = [path for path in shipped.rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} == {".html", ".css", ".png"}
+    assert sum(path.stat().st_size for path in files) < 3_000_000
+
+
+def test_where_nothing_can_build_it_the_text_is_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build_extension = pytest.importorskip("build_extension")
+    monkeypatch.setattr(build_extension.importlib.util, "find_spec", lambda name: None)
+    build_extension.add_manual(tmp_path / "docs")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "docs").iterdir()} == {path.name: path.read_bytes() for path in PAGES}
+
+
 def test_pages_that_live_elsewhere_lead_back() -> None:
     hooks = pytest.importorskip("manual_hooks")
     assert hooks.moved("[a](../benchmarks/RESULTS.md#x) [b](frame.md)", "panorama.md") == "[a](results.md#x) [b](frame.md)"

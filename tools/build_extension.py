@@ -5,6 +5,8 @@
 The image generator goes with it as a wheel in the folder “backend”. It is not one of the manifest's wheels: Blender's own Python never gets it; the
 installer (jointdit_blender/core/installer.py) puts it into an environment of its own.
 
+The manual goes with it in the folder “docs”: as a site where this Python has MkDocs (the extra “docs”), else its text.
+
     python tools/build_extension.py [--tool path/to/blender_ext.py] [--output dist]
 """
 
@@ -21,8 +23,11 @@ import tempfile
 import tomllib
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = ("docs/protocol.md", "docs/frame.md", "LICENSE")
+import manual
+from environment import ROOT
+
+MANUAL = ("*.html", "*.css", "images/*.png", "pictures/*.png")
+"""What is taken of the built manual."""
 PROJECT = ("pyproject.toml", "README.md", "LICENSE")
 LITTER = ("__pycache__", "*.pyc", "*.egg-info", ".*")
 SETUPTOOLS = 77
@@ -40,14 +45,27 @@ def find_tool() -> Path:
 
 
 def stage(folder: Path) -> None:
-    """Lay out the extension: the manifest beside the contents of jointdit_blender, and the documents that users need offline."""
+    """Lay out the extension: the manifest and the license beside the contents of jointdit_blender."""
     shutil.copytree(ROOT / "jointdit_blender", folder, ignore=shutil.ignore_patterns(*LITTER))
-    shutil.copy2(ROOT / "blender_manifest.toml", folder)
-    for name in DOCUMENTS:
-        document = ROOT / name
-        if document.is_file():
-            (folder / name).parent.mkdir(exist_ok=True)
-            shutil.copy2(document, folder / name)
+    for name in ("blender_manifest.toml", "LICENSE"):
+        shutil.copy2(ROOT / name, folder)
+
+
+def add_manual(folder: Path) -> None:
+    """Put the manual into `folder`, so that it can be read offline: as a site where this Python has MkDocs, else its text. Raises SystemExit."""
+    folder.mkdir()
+    if not (importlib.util.find_spec("mkdocs") and importlib.util.find_spec("pymdownx")):
+        for page in sorted((ROOT / "docs").glob("*.md")):
+            shutil.copy2(page, folder)
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        site = Path(temporary)
+        manual.run(Path(sys.executable), ROOT / "tools/manual_offline.yml", site)
+        (site / "404.html").unlink(missing_ok=True)
+        for file in (file for pattern in MANUAL for file in site.glob(pattern)):
+            target = folder / file.relative_to(site)
+            target.parent.mkdir(exist_ok=True)
+            shutil.copy2(file, target)
 
 
 def make_wheel(folder: Path) -> Path:
@@ -83,6 +101,7 @@ def build(tool: Path, output: Path) -> Path:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / manifest["id"]
         stage(folder)
+        add_manual(folder / "docs")
         make_wheel(folder / "backend")
         run = [sys.executable, str(tool)]
         subprocess.run([*run, "build", "--source-dir", str(folder), "--output-filepath", str(archive)], check=True)

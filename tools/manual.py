@@ -26,6 +26,16 @@ def builder() -> Path:
     return Environment(ROOT / ".venv-docs", Path(sys.executable), tuple(extras["docs"]), "20 MB").ready()
 
 
+def run(python: Path, config: Path, output: Path) -> None:
+    """Have MkDocs build a site; raises SystemExit with what it says."""
+    # Not quiet: MkDocs does not count warnings that it does not print, and strict would mean nothing.
+    command = [python, "-m", "mkdocs", "build", "--strict", "--config-file", config, "--site-dir", output]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | {"NO_MKDOCS_2_WARNING": "1"}, capture_output=True, text=True)
+    if done.returncode != 0:
+        print(done.stderr, file=sys.stderr)
+        raise SystemExit("The manual could not be built; the lines above say why.")
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -37,12 +47,7 @@ def main() -> None:
         python = builder()
     except SetupError as error:
         raise SystemExit(str(error)) from error
-    # Not quiet: MkDocs does not count warnings that it does not print, and strict would mean nothing.
-    command = [python, "-m", "mkdocs", "build", "--strict", "--config-file", ROOT / "mkdocs.yml", "--site-dir", output]
-    done = subprocess.run(command, cwd=ROOT, env=os.environ | {"NO_MKDOCS_2_WARNING": "1"}, capture_output=True, text=True)
-    if done.returncode != 0:
-        print(done.stderr, file=sys.stderr)
-        raise SystemExit("The manual could not be built; the lines above say why.")
+    run(python, ROOT / "mkdocs.yml", output)
     print(output / "index.html")
 
 

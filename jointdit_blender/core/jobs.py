@@ -36,7 +36,7 @@ class State(Enum):
 
 @dataclass(eq=False)
 class Job:
-    """Changed by its `Worker` only. `message` is a sentence once the job has failed, `detail` its bug report."""
+    """Changed by its `Worker` only. `message` is a sentence once the job has failed, or was cancelled too late; `detail` is a bug report."""
 
     id: int
     params: dict[str, Any]

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a person can do: each reads settings, calls core, scene or session, and reports."""
 
-from . import elsewhere, frame, generate, history, jobs, models, result, scale, setup, upkeep
+from . import elsewhere, frame, generate, history, jobs, manual, models, result, scale, setup, upkeep
 
 CLASSES = (
     *generate.CLASSES,
@@ -15,4 +15,5 @@ CLASSES = (
     *setup.CLASSES,
     *models.CLASSES,
     *upkeep.CLASSES,
+    *manual.CLASSES,
 )

@@ -14,7 +14,7 @@ from .. import preferences, upkeep
 from ..core.interpreter import WorkerError
 from ..core.report import size_text
 from ..panels.layout import lines, worded
-from .upkeep import DIALOG_WIDTH, busy, once_more, settle
+from .upkeep import DIALOG_WIDTH, busy, once_more, refuse, settle
 
 if TYPE_CHECKING:
     from bpy.stub_internal.rna_enums import OperatorReturnItems
@@ -29,6 +29,11 @@ def obstacle(context: bpy.types.Context) -> str:
     """Why the backend cannot be asked for anything now."""
     missing = context.window_manager.jointdit_upkeep.engine in ("missing", "unfinished")
     return busy() or ("Install the image generator first" if missing else "")
+
+
+def download_obstacle(context: bpy.types.Context) -> str:
+    """Why nothing can be downloaded now."""
+    return obstacle(context) or preferences.offline()
 
 
 class JOINTDIT_OT_list_models(bpy.types.Operator):
@@ -67,7 +72,7 @@ class JOINTDIT_OT_use_model(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[OperatorReturnItems]:
         """Called by Blender."""
-        preferences.preferences(context).model = "" if self.name == preferences.EMBEDDED else self.name
+        preferences.choose(context, model="" if self.name == preferences.EMBEDDED else self.name)
         return {"FINISHED"}
 
 
@@ -104,8 +109,10 @@ class JOINTDIT_OT_add_model(bpy.types.Operator):
         layout.prop(self, "name")
         lines(layout, "Choose files, or none to search the whole folder. Pieces are found by what is in them, whatever they are called.", 190)
 
-    def execute(self, _context: bpy.types.Context) -> set[OperatorReturnItems]:
+    def execute(self, context: bpy.types.Context) -> set[OperatorReturnItems]:
         """Called by Blender."""
+        if obstacle(context):
+            return refuse(self, obstacle(context))
         folder = Path(bpy.path.abspath(self.directory))
         paths = [folder / file.name for file in self.files if file.name] or [folder]
         gone = next((path for path in paths if not path.exists()), None)
@@ -143,6 +150,8 @@ class JOINTDIT_OT_remove_model(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[OperatorReturnItems]:
         """Called by Blender."""
+        if obstacle(context):
+            return refuse(self, obstacle(context))
         try:
             upkeep.current().remove_model(self.name)
         except WorkerError as error:
@@ -150,7 +159,7 @@ class JOINTDIT_OT_remove_model(bpy.types.Operator):
             return {"CANCELLED"}
         chosen = preferences.preferences(context)
         if chosen is not None and chosen.model == self.name:
-            chosen.model = ""
+            preferences.choose(context, model="")
         return settle(self)
 
 
@@ -177,7 +186,7 @@ class JOINTDIT_OT_download_model(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         """Called by Blender."""
-        reason = obstacle(context) or preferences.offline()
+        reason = download_obstacle(context)
         if reason:
             cls.poll_message_set(reason)
         return not reason
@@ -222,15 +231,17 @@ class JOINTDIT_OT_download_model(bpy.types.Operator):
         layout.prop(self, "accepted", text=worded("I have read and accept the {license}", license=first.licence), translate=False)
         layout.prop(self, "token")
 
-    def execute(self, _context: bpy.types.Context) -> set[OperatorReturnItems]:
+    def execute(self, context: bpy.types.Context) -> set[OperatorReturnItems]:
         """Called by Blender."""
+        token, self.token = self.token.strip(), ""
+        if download_obstacle(context):
+            return refuse(self, download_obstacle(context))
         current = upkeep.current()
         if not self.ready:
             # A script has called: the plan is not made yet.
             self._plan(lambda: None)
             current.finish()
-        plan, token = current.download_plan, self.token.strip()
-        self.token = ""
+        plan = current.download_plan
         if plan is None or plan.model != self.name:
             return settle(self)
         if plan.restricted and not self.accepted:

@@ -13,7 +13,7 @@ from .. import preferences, session, upkeep
 from ..core import installer
 from ..core.interpreter import WorkerError, find_interpreter
 from ..panels.layout import lines
-from .upkeep import DIALOG_WIDTH, busy, once_more, operator_of, settle
+from .upkeep import DIALOG_WIDTH, busy, once_more, operator_of, refuse, settle
 
 if TYPE_CHECKING:
     from bpy.stub_internal.rna_enums import OperatorReturnItems
@@ -37,6 +37,11 @@ def at_work() -> str:
     return "Wait until the jobs are done: the image generator is at work" if session.current().busy else ""
 
 
+def in_use() -> str:
+    """Why the image generator can be neither exchanged nor removed now."""
+    return busy() or at_work()
+
+
 def draw_plan(layout: bpy.types.UILayout) -> None:
     """What an installation takes, or why there can be none."""
     plan, obstacle = upkeep.current().plan, install_obstacle()
@@ -49,8 +54,11 @@ def draw_plan(layout: bpy.types.UILayout) -> None:
 
 def install(operator: bpy.types.Operator, context: bpy.types.Context) -> set[OperatorReturnItems]:
     """Install as planned; where nothing is planned yet, as it comes: then a script has called."""
+    obstacle = busy() or install_obstacle()
+    if obstacle:
+        return refuse(operator, obstacle)
     current, package = upkeep.current(), preferences.package()
-    assert package is not None, "poll has looked"
+    assert package is not None, "install_obstacle has looked"
     try:
         plan = current.plan or installer.plan_installation(preferences.backend_folder(), package, preferences.build(context))
     except installer.InstallError as error:
@@ -101,7 +109,6 @@ class JOINTDIT_OT_set_up(bpy.types.Operator):
 
     bl_idname = "jointdit.set_up"
     bl_label = "Set Up…"
-    bl_options = {"INTERNAL"}
 
     way: EnumProperty(name="Way", description="Where the image generator comes from", items=WAYS, options={"SKIP_SAVE"})
     ready: BoolProperty(options=READY)
@@ -133,6 +140,7 @@ class JOINTDIT_OT_set_up(bpy.types.Operator):
         if install_obstacle():
             lines(layout, f"Nothing can be installed now. {install_obstacle()}.", DIALOG_WIDTH)
         lines(layout, "Next, choose the Python program in which the package jointdit is installed. The add-on's manual says how to install it.", DIALOG_WIDTH)
+        layout.operator("jointdit.open_manual", icon="HELP").page = "install"
 
     def execute(self, context: bpy.types.Context) -> set[OperatorReturnItems]:
         """Called by Blender."""
@@ -140,9 +148,6 @@ class JOINTDIT_OT_set_up(bpy.types.Operator):
             if not bpy.app.background:
                 operator_of("jointdit.choose_python")("INVOKE_DEFAULT")
             return {"FINISHED"}
-        if install_obstacle():
-            self.report({"ERROR"}, f"{install_obstacle()}.")
-            return {"CANCELLED"}
         return install(self, context)
 
 
@@ -158,7 +163,7 @@ class JOINTDIT_OT_choose_python(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         """Called by Blender."""
-        obstacle = busy() or at_work() or ("" if preferences.preferences(context) else "The add-on is not enabled, so it keeps no preferences")
+        obstacle = in_use() or ("" if preferences.preferences(context) else "The add-on is not enabled, so it keeps no preferences")
         if obstacle:
             cls.poll_message_set(obstacle)
         return not obstacle
@@ -170,12 +175,14 @@ class JOINTDIT_OT_choose_python(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[OperatorReturnItems]:
         """Called by Blender."""
+        if in_use():
+            return refuse(self, in_use())
         try:
             chosen = find_interpreter(self.filepath)
         except WorkerError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        preferences.preferences(context).interpreter = str(chosen)
+        preferences.choose(context, interpreter=str(chosen))
         upkeep.current().check()
         return settle(self)
 
@@ -190,7 +197,7 @@ class JOINTDIT_OT_uninstall(bpy.types.Operator):
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:
         """Called by Blender."""
-        obstacle = busy() or at_work() or ("" if preferences.backend_folder().is_dir() else "This add-on has installed nothing")
+        obstacle = in_use() or ("" if preferences.backend_folder().is_dir() else "This add-on has installed nothing")
         if obstacle:
             cls.poll_message_set(obstacle)
         return not obstacle
@@ -202,6 +209,8 @@ class JOINTDIT_OT_uninstall(bpy.types.Operator):
 
     def execute(self, _context: bpy.types.Context) -> set[OperatorReturnItems]:
         """Called by Blender."""
+        if in_use():
+            return refuse(self, in_use())
         session.current().worker.release(wait=True)
         upkeep.current().uninstall()
         return settle(self)
@@ -212,7 +221,6 @@ class JOINTDIT_OT_check_setup(bpy.types.Operator):
 
     bl_idname = "jointdit.check_setup"
     bl_label = "Check Setup"
-    bl_options = {"INTERNAL"}
 
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:

@@ -23,6 +23,12 @@ def busy() -> str:
     return f"Wait until this is done: {errand.phase}" if errand else ""
 
 
+def refuse(operator: bpy.types.Operator, obstacle: str) -> set[OperatorReturnItems]:
+    """For an execute: Blender does not poll again when a file browser or a dialog is confirmed, and much may have begun meanwhile."""
+    operator.report({"ERROR"}, f"{obstacle}.")
+    return {"CANCELLED"}
+
+
 def settle(operator: bpy.types.Operator) -> set[OperatorReturnItems]:
     """In a window the timer sees to the errand; without one wait for it and report how it ended."""
     current = upkeep.current()
@@ -53,7 +59,9 @@ def once_more(context: bpy.types.Context, operator: str, **properties: Any) -> u
         windows = list(bpy.context.window_manager.windows)
         if windows:
             with bpy.context.temp_override(window=windows[min(index, len(windows) - 1)]):
-                operator_of(operator)("INVOKE_DEFAULT", ready=True, **properties)
+                call = operator_of(operator)
+                if call.poll():
+                    call("INVOKE_DEFAULT", ready=True, **properties)
 
     return invoke
 

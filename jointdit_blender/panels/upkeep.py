@@ -40,11 +40,15 @@ def draw_preferences(layout: bpy.types.UILayout | None, context: bpy.types.Conte
     _draw_models(layout, context, preferences, pixels)
     _heading(layout, "Results")
     column = property_column(layout)
-    column.prop(preferences, "output", text="Folder", placeholder="Extension Folder")
+    column.prop(preferences, "output", text="Folder", placeholder="Automatic")
     _heading(layout, "Give Back the GPU")
     column = property_column(layout)
     column.prop(preferences, "unload_after", text="Minutes Idle")
     column.prop(preferences, "unload_for_render")
+    layout.separator(type="LINE")
+    row = layout.row()
+    row.alignment = "LEFT"
+    row.operator("jointdit.open_manual", icon="HELP")
 
 
 def _heading(layout: bpy.types.UILayout, text: str) -> None:

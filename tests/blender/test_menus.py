@@ -5,8 +5,12 @@
 from __future__ import annotations
 
 import json
+import webbrowser
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import numpy as np
 import pytest
@@ -18,6 +22,7 @@ from working import built, registered, write  # noqa: E402
 
 from jointdit_blender import menus, session  # noqa: E402
 from jointdit_blender.core.styles import STYLES, style_of, styled  # noqa: E402
+from jointdit_blender.operators import manual  # noqa: E402
 
 PRESETS = Path(menus.__file__).parent / "presets"
 
@@ -32,9 +37,76 @@ def entries(menu: str) -> list[str]:
     return [function.__module__ for function in getattr(bpy.types, menu).draw._draw_funcs]
 
 
-@pytest.mark.parametrize("menu", ["TOPBAR_MT_file_import", "VIEW3D_MT_add", "IMAGE_MT_image"])
+@pytest.mark.parametrize("menu", ["TOPBAR_MT_file_import", "VIEW3D_MT_add", "VIEW3D_MT_object", "IMAGE_MT_image"])
 def test_blenders_menus_have_an_entry_of_ours(menu: str) -> None:
     assert menus.__name__ in entries(menu)
+
+
+USEFUL = (
+    *("generate", "generate_template", "generate_list", "add_scene", "match_camera", "fit_to_camera", "align_ground", "scale_by_points", "relight"),
+    *("bake", "rebuild", "surround", "refresh_history", "cancel_all", "free_memory", "set_up", "check_setup", "open_manual"),
+)
+
+
+class Layout:
+    """Writes down what a menu draws: each as Blender's own layout is called."""
+
+    def __init__(self) -> None:
+        self.operators: dict[str, str | None] = {}
+        self.menus: list[str] = []
+        self.operator_context = "EXEC_DEFAULT"
+
+    def operator(self, name: str, text: str | None = None) -> None:
+        self.operators[name] = text
+        assert self.operator_context.startswith("INVOKE"), "dialogs would not open"
+
+    def operator_menu_enum(self, name: str, item: str, text: str | None = None) -> None:
+        module, _, function = name.partition(".")
+        assert len(getattr(getattr(bpy.ops, module), function).get_rna_type().properties[item].enum_items) >= 4
+        self.operators[name] = text
+
+    def menu(self, name: str) -> None:
+        self.menus.append(name)
+
+    def separator(self) -> None:
+        pass
+
+
+def test_the_object_menu_holds_everything_that_f3_should_find() -> None:
+    layout = Layout()
+    menus._draw_object(SimpleNamespace(layout=layout), bpy.context)
+    assert layout.menus == ["JOINTDIT_MT_main"] and bpy.types.JOINTDIT_MT_main.bl_label == "JointDiT"
+    menus.JOINTDIT_MT_main.draw(SimpleNamespace(layout=layout), bpy.context)
+    assert sorted(layout.operators) == sorted(f"jointdit.{name}" for name in USEFUL)
+    for name, text in layout.operators.items():
+        module, _, function = name.partition(".")
+        operator = getattr(getattr(bpy.ops, module), function)
+        assert operator.idname_py() == name and operator.get_rna_type().name, "no such operator"
+        assert text is None or text
+        assert "INTERNAL" not in operator.bl_options, f"{name} would not be found"
+
+
+def test_the_manual_opens_without_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(webbrowser, "open", opened.append)
+    assert bpy.ops.jointdit.open_manual() == {"FINISHED"} == bpy.ops.jointdit.open_manual(page="install")
+    pages = [urlsplit(address) for address in opened]
+    assert [page.scheme for page in pages] == ["file", "file"]
+    first, second = (Path(url2pathname(page.path)) for page in pages)
+    assert "JointDiT for Blender" in first.read_text("utf-8") and "Set Up…" in second.read_text("utf-8")
+
+
+def test_the_built_manual_comes_before_its_text_and_the_first_page_instead_of_one_that_is_missing(tmp_path: Path) -> None:
+    built, text = tmp_path / "built", tmp_path / "text"
+    places = (built, text)
+    assert manual.find_page("index", places) is None
+    for file in (text / "index.md", text / "install.md"):
+        file.parent.mkdir(exist_ok=True)
+        file.touch()
+    assert manual.find_page("install", places) == text / "install.md" and manual.find_page("gone", places) == text / "index.md"
+    built.mkdir()
+    (built / "index.html").touch()
+    assert manual.find_page("index", places) == built / "index.html"
 
 
 def test_the_add_menu_asks_for_a_scene() -> None:

@@ -26,7 +26,8 @@ ROOT = Path(__file__).resolve().parents[2]
 MANIFEST = tomllib.loads((ROOT / "blender_manifest.toml").read_text(encoding="utf-8"))
 BLENDERS = {"bpy", "bpy_extras", "bl_operators", "bl_ui", "bmesh", "mathutils", "gpu", "gpu_extras", "blf", "addon_utils", "rna_prop_ui"}
 """What Blender's own Python has besides the standard library and numpy."""
-HOLDS = re.compile(r"(?:[a-z0-9_]+/)*\w+\.py|blender_manifest\.toml|LICENSE|docs/[\w-]+\.md|backend/jointdit-[\w.]+-py3-none-any\.whl")
+PAGES = r"docs/(?:[\w-]+\.(?:html|md)|manual\.css|(?:images|pictures)/[\w-]+\.png)"
+HOLDS = re.compile(rf"(?:[a-z0-9_]+/)*\w+\.py|blender_manifest\.toml|LICENSE|{PAGES}|backend/jointdit-[\w.]+-py3-none-any\.whl")
 SCRIPT = "headless.py"
 """Also a script for `blender -b --python`: then it is a program of its own, with no extension around it, and has to find its package."""
 
@@ -75,7 +76,7 @@ def test_every_permission_is_asked_for_and_used(archive: zipfile.ZipFile) -> Non
 
 def test_the_zip_holds_nothing_that_it_should_not(archive: zipfile.ZipFile) -> None:
     assert [name for name in archive.namelist() if not HOLDS.fullmatch(name)] == []
-    assert {"__init__.py", "blender_manifest.toml", "LICENSE", "docs/frame.md", "docs/protocol.md"} <= set(archive.namelist())
+    assert {"__init__.py", "blender_manifest.toml", "LICENSE"} <= set(archive.namelist())
     assert sum(name.endswith(".whl") for name in archive.namelist()) <= 1
     for name in archive.namelist():
         if name.endswith(".py"):
@@ -83,7 +84,13 @@ def test_the_zip_holds_nothing_that_it_should_not(archive: zipfile.ZipFile) -> N
             assert first[0].startswith("# SPDX-FileCopyrightText: ") and first[1] == "# SPDX-License-Identifier: GPL-3.0-or-later", name
 
 
-@pytest.mark.parametrize(("name", "good"), [("core/worker.py", True), ("core/worker.pyc", False), ("jointdit_blender/a.png", False), ("tests.so", False)])
+@pytest.mark.parametrize(
+    ("name", "good"),
+    [
+        *(("core/worker.py", True), ("core/worker.pyc", False), ("jointdit_blender/a.png", False), ("tests.so", False)),
+        *(("docs/frame.md", True), ("docs/images/set-up.png", True), ("docs/search.js", False)),
+    ],
+)
 def test_the_rule_for_the_zip_refuses_what_it_should(name: str, good: bool) -> None:
     assert bool(HOLDS.fullmatch(name)) == good
 

@@ -11,6 +11,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,9 +23,10 @@ from engine.patience import PATIENCE
 bpy = pytest.importorskip("bpy")
 
 import jointdit_blender  # noqa: E402
-from jointdit_blender import preferences, upkeep  # noqa: E402
+from jointdit_blender import preferences, upkeep, windows  # noqa: E402
 from jointdit_blender.core import installer  # noqa: E402
 from jointdit_blender.core.environment import STEPS, Record  # noqa: E402
+from jointdit_blender.operators import models, setup  # noqa: E402
 
 GOOD = {"finding": "device", "good": True, "text": "a card", "repair": "", "model": ""}
 BAD = {"finding": "model mine", "good": False, "text": "It lacks CLIP-L.", "repair": "download-model", "model": "mine"}
@@ -275,6 +277,120 @@ def test_another_python_is_chosen_and_checked(python: Path, tmp_path: Path) -> N
     assert chosen().interpreter == str(python) and shown().engine == "chosen" and shown().message == "All is well."
 
 
+# What begins while a file browser or a dialog is open
+
+
+@pytest.mark.parametrize("name", ["choose_python", "add_model", "remove_model", "download_model", "install", "uninstall", "set_up"])
+def test_what_is_confirmed_while_something_else_is_at_work_is_refused_with_a_sentence(
+    name: str, answers: Path, wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clerk.write(answers, "models-list", "wait 20")
+    given = {"add_model": {"directory": str(tmp_path)}, "remove_model": {"name": "mine"}, "choose_python": {"filepath": sys.executable}}.get(name, {})
+    (tmp_path / "own").mkdir()
+    for module in (setup, models):
+        if hasattr(module, f"JOINTDIT_OT_{name}"):
+            # Blender polled when the dialog opened, and does not do so again.
+            monkeypatch.setattr(getattr(module, f"JOINTDIT_OT_{name}"), "poll", classmethod(lambda cls, context: True))
+    upkeep.current().list_models()
+    try:
+        words = refusal(getattr(bpy.ops.jointdit, name), **given)
+    finally:
+        upkeep.current().stop()
+    assert "Wait until this is done: Looking at the models." in words and "Traceback" not in words
+    assert chosen().interpreter == "" and (tmp_path / "own").exists()
+
+
+def test_nothing_is_exchanged_while_a_job_is_at_work(python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(setup.JOINTDIT_OT_choose_python, "poll", classmethod(lambda cls, context: True))
+    monkeypatch.setattr(setup, "at_work", lambda: "Wait until the jobs are done")
+    assert "Wait until the jobs are done." in refusal(bpy.ops.jointdit.choose_python, filepath=str(python))
+    assert chosen().interpreter == ""
+
+
+def test_nothing_can_be_generated_while_the_generator_is_being_changed(
+    wheel: Path, installing: type[Installation], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(Installation, "ends", "never")
+    current = upkeep.current()
+    current.plan_installation(lambda: None)
+    assert shown().obstacle == "", "a plan changes nothing"
+    drive(idle)
+    current.install(current.plan)
+    assert shown().obstacle == "Wait until the installation is done"
+    current.cancel()
+    drive(idle)
+    assert shown().obstacle == ""
+    (tmp_path / "own").mkdir()
+    current.uninstall()
+    assert shown().obstacle == "Wait until the image generator is removed"
+    drive(idle)
+    assert shown().obstacle == ""
+
+
+# The preferences
+
+
+def test_what_an_operator_sets_is_saved_like_what_a_person_sets(answers: Path, python: Path, wheel: Path, installing: type[Installation]) -> None:
+    clerk.write(answers, "models-remove", {"result": {"model": "mine"}})
+    clerk.write(answers, "doctor", GOOD, {"result": {"healthy": True}})
+    for set_by_an_operator in (
+        lambda: bpy.ops.jointdit.use_model(name="mine"),
+        lambda: bpy.ops.jointdit.remove_model(name="mine"),
+        lambda: bpy.ops.jointdit.choose_python(filepath=str(python)),
+        lambda: bpy.ops.jointdit.install(),
+    ):
+        bpy.context.preferences.is_dirty = False
+        assert set_by_an_operator() == {"FINISHED"} and bpy.context.preferences.is_dirty
+    bpy.context.preferences.is_dirty = False
+    bpy.ops.jointdit.use_model(name="embedded")
+    assert not bpy.context.preferences.is_dirty, "it was chosen already"
+
+
+def test_another_folder_of_results_shows_in_the_history(tmp_path: Path) -> None:
+    standin.write_frame({"output": str(tmp_path / "there"), "task": "joint", "prompt": "a lake", "seed": 7, "steps": 4})
+    chosen().output = str(tmp_path / "empty")
+    assert len(bpy.context.window_manager.jointdit.results) == 0 and (tmp_path / "empty").is_dir()
+    chosen().output = str(tmp_path / "there")
+    assert [result.title for result in bpy.context.window_manager.jointdit.results] == ["a lake"]
+
+
+def test_results_lie_outside_the_extension_and_those_of_earlier_versions_come_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preferences, "PACKAGE", "bl_ext.user_default.jointdit")
+    monkeypatch.setattr(bpy.utils, "user_resource", lambda kind, path="", create=False: str(tmp_path / kind / path))
+    monkeypatch.setattr(bpy.utils, "extension_path_user", lambda package, path="", create=False: str(tmp_path / "extension" / path))
+    old, new = tmp_path / "extension/frames", tmp_path / "DATAFILES/jointdit/frames"
+    assert preferences.output_folder(bpy.context) == new and new.is_dir() and not old.exists()
+    for place, text in ((old / "a-hill", "old"), (old / "a-lake", "old"), (new / "a-lake", "new")):
+        place.mkdir(parents=True)
+        (place / "frame.json").write_text(text)
+    assert preferences.output_folder(bpy.context) == new
+    assert sorted((path.parent.name, path.read_text()) for path in new.glob("*/frame.json")) == [("a-hill", "old"), ("a-lake", "new")]
+    assert (old / "a-lake/frame.json").read_text() == "old", "nothing is overwritten and nothing is lost"
+    (old / "a-lake").rename(old / "a-lake-2")
+    for place, text in ((old, "old"), (new, "new")):
+        (place / "notes.txt").write_text(text)
+    preferences.output_folder(bpy.context)
+    assert ((old / "notes.txt").read_text(), (new / "notes.txt").read_text()) == ("old", "new"), "a file would be replaced without a word"
+    (old / "notes.txt").unlink()
+    preferences.output_folder(bpy.context)
+    assert (new / "a-lake-2/frame.json").is_file() and not old.exists(), "nothing is left to look at"
+
+
+def test_results_that_cannot_be_moved_stay_and_are_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    (old / "a-hill").mkdir(parents=True)
+    new.mkdir()
+
+    def refuse(_path: Path, _target: Path) -> Path:
+        raise OSError("Invalid cross-device link")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", refuse)
+        preferences.bring_over(old, new)
+    assert (old / "a-hill").is_dir() and not list(new.iterdir())
+    preferences.bring_over(tmp_path / "gone", new)
+
+
 # Check Setup
 
 
@@ -397,6 +513,22 @@ def test_an_errand_and_what_is_known_survive_the_loading_of_a_file(answers: Path
     assert shown().message == "All is well."
     bpy.ops.wm.read_homefile(use_empty=True)
     assert shown().message == "All is well."
+
+
+def test_only_what_shows_it_is_drawn_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[str] = []
+
+    def area(kind: str) -> SimpleNamespace:
+        regions = [SimpleNamespace(type=name, tag_redraw=partial(drawn.append, f"{kind} {name}")) for name in ("WINDOW", "UI", "HEADER")]
+        return SimpleNamespace(type=kind, regions=regions, tag_redraw=partial(drawn.append, kind))
+
+    screen = SimpleNamespace(areas=[area(kind) for kind in ("VIEW_3D", "PREFERENCES", "IMAGE_EDITOR")])
+    manager = SimpleNamespace(windows=[SimpleNamespace(screen=screen)], jointdit_upkeep=shown())
+    with monkeypatch.context() as patch:
+        for module in (windows, upkeep):
+            patch.setattr(module, "bpy", SimpleNamespace(context=SimpleNamespace(window_manager=manager)))
+        upkeep.current().show(afresh=True)
+    assert drawn == ["VIEW_3D UI", "PREFERENCES WINDOW"], "a viewport with a large scene takes long"
 
 
 def test_disabling_ends_the_errand(answers: Path) -> None:
