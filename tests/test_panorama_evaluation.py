@@ -76,6 +76,9 @@ def test_ratios_and_means() -> None:
     assert mean.error == pytest.approx(1 / 3)
     assert "| 1.50 ± 0.33 |" in as_table([mean], [])
     assert pooled([[first]])[0].error is None
+    faint = Measure("x", 0.001, 0.0005, least=0.002)
+    assert faint.met and "| yes, invisible |" in as_table([faint], []) and pooled([[faint], [faint]])[0].met
+    assert "| within error |" in as_table([Measure("x", 1.2, 1.0, error=0.15)], []) and not Measure("x", 1.2, 1.0, error=0.15).met
     assert Measure("x", 0.0, 0.0).ratio == 1 and Measure("x", 1.0, 0.0).ratio == float("inf")
     assert "| x | 2.0000 | 1.0000 | 2.00 | 1.1 | NO |" in as_table([first], [])
 
