@@ -237,6 +237,7 @@ def _tick() -> float | None:
 def _before_render(scene: bpy.types.Scene, *_more: object) -> None:
     """Blender waits for this handler, so that the card's memory is free when Cycles asks for it. A job that runs keeps what it needs."""
     if _session is not None and memory.wanted_for_render(bpy.context, scene):
+        _session.worker.hold = True  # until a tick sees the end of the render
         _session.worker.release(wait=True)
 
 

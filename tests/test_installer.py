@@ -17,8 +17,9 @@ from pathlib import Path
 import pytest
 from wheels import Index, make_generator, make_house, make_wheel
 
-from jointdit_blender.core import environment, installer
+from jointdit_blender.core import environment, graphics, installer
 from jointdit_blender.core.environment import RECORD, STEPS, Record, path_problem, read_package, variables
+from jointdit_blender.core.failures import Failure
 from jointdit_blender.core.installer import Installation, InstallError, installed, interpreter_of, plan_installation, uninstall
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -104,12 +105,40 @@ def test_it_installs_with_nothing_but_a_python_and_then_knows_it(house: Path, tm
     assert state == installer.Installed("0.1.0", "index", "2.99.0+tiny", complete=True, outdated=False)
     assert json.loads((folder / RECORD).read_text())["steps"] == list(STEPS)
 
-    def no_program(*_: object) -> None:
-        raise AssertionError("a finished step was done again")
 
-    monkeypatch.setattr(installer, "Command", no_program)
+def test_an_installation_that_is_complete_is_made_anew_with_what_it_has_lost(house: Path, tmp_path: Path, uv: str) -> None:
+    extension, folder = tmp_path / "extension", tmp_path / "backend"
+    make_generator(extension)
+    first = plan_installation(folder, extension, "index")
+    assert not first.again and "installed anew" not in first.sentence
+    install(folder, extension, uv)
+    packages = packages_of(folder)
+    shutil.rmtree(packages / "torch")
+    (packages / "diffusers/__init__.py").unlink()
+    (packages / "torch.py").write_text("raise ImportError('not the true one')")
+    plan = plan_installation(folder, extension, "index")
+    assert plan.again and not plan.update and plan.download == 0 and "installed anew" in plan.sentence
     again = install(folder, extension)
-    assert not again.failed and "already" in again.message
+    assert not again.failed and "2.99.0+tiny" in again.message and not (packages / "torch.py").exists()
+    assert version_of(folder, "torch") == "2.99.0+tiny" and installed(folder, extension).complete
+
+
+def test_going_on_does_only_what_is_left(house: Path, tmp_path: Path, uv: str) -> None:
+    extension, folder = tmp_path / "extension", tmp_path / "backend"
+    make_generator(extension)
+    install(folder, extension, uv)
+    mark = packages_of(folder) / "torch/mark"
+    mark.touch()
+    record = environment.read_record(folder)
+    for left in ("check", "packages"):
+        record.forget(left)
+        record.save(folder)
+        plan = plan_installation(folder, extension, "index")
+        assert not plan.again and plan.update == (left == "check")
+        going_on = install(folder, extension)
+        assert not going_on.failed and mark.exists()
+        told = going_on.report()
+        assert "check: " in told and "environment: " not in told and "tools: " not in told and ("packages: " in told) == (left == "packages")
 
 
 def test_a_newer_wheel_makes_it_outdated_and_the_same_call_updates_it(house: Path, tmp_path: Path, uv: str) -> None:
@@ -145,6 +174,28 @@ def test_another_build_of_torch_gets_a_new_environment(house: Path, tmp_path: Pa
     record.save(folder)
     assert not install(folder, extension).failed
     assert not mark.exists() and version_of(folder) == "0.1.0"
+
+
+def test_another_card_or_driver_gets_a_new_environment_where_uv_chose_the_build(house: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    extension, folder = tmp_path / "extension", tmp_path / "backend"
+    wheel = read_package(make_generator(extension))
+    python, tool = interpreter_of(folder), tmp_path / "programs/uv"
+    python.parent.mkdir(parents=True)
+    for program in (python, tool):
+        program.touch()
+    monkeypatch.setattr(installer, "find_graphics", lambda: graphics.Graphics("a card (driver 580.65.06)", "cuda"))
+
+    def plan_over(card: str, backend: str, digest: str) -> installer.Plan:
+        Record("0.1.0", digest, backend, "2.99.0+cu130", "a card", card, list(STEPS), [str(tool)]).save(folder)
+        return plan_installation(folder, extension, backend)
+
+    for card in ("a card (driver 580.65.06)", "a card (driver 580.1)", ""):
+        assert plan_over(card, "auto", "older").update and plan_over(card, "auto", wheel.digest).again
+    for card in ("a card (driver 570.65.06)", "another card (driver 580.65.06)", "no NVIDIA card was found"):
+        for digest in ("older", wheel.digest):
+            plan = plan_over(card, "auto", digest)
+            assert not plan.update and not plan.again and plan.download > 1e9
+            assert plan_over(card, "cu126", digest).download == 0, "what was chosen does not depend on the card"
 
 
 def test_a_cancelled_download_ends_its_programs_and_goes_on_later(house: Path, tmp_path: Path, uv: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,6 +298,30 @@ def test_a_generator_that_does_not_start_is_told_and_installed_anew_next_time(ho
     assert not install(folder, extension).failed and installed(folder).complete
 
 
+def test_a_torch_that_does_not_start_is_mended_by_the_next_try(house: Path, tmp_path: Path, uv: str) -> None:
+    extension, folder = tmp_path / "extension", tmp_path / "backend"
+    make_generator(extension)
+    install(folder, extension, uv)
+    (packages_of(folder) / "torch/__init__.py").unlink()
+    shutil.rmtree(extension)
+    make_generator(extension, "0.2.0")
+    failed = install(folder, extension)
+    assert failed.failed and "does not start" in failed.message, "an update keeps the torch that is there"
+    assert not install(folder, extension).failed and version_of(folder, "torch") == "2.99.0+tiny"
+
+
+@pytest.mark.parametrize(("notice", "kept"), [("Microsoft Visual C++ Redistributable is not installed, this may lead to a failure.", True), ("", False)])
+def test_a_windows_without_the_runtime_is_told_what_to_install(house: Path, tmp_path: Path, uv: str, notice: str, kept: bool) -> None:
+    extension, folder = tmp_path / "extension", tmp_path / "backend"
+    error = r'[WinError 126] The specified module could not be found. Error loading "C:\env\torch\lib\c10.dll" or one of its dependencies.'
+    make_generator(extension, code=f"print({notice!r})\nraise OSError({error!r})")
+    failed = install(folder, extension, uv)
+    assert failed.failed and failed.message == Failure.NO_RUNTIME.value, failed.report()
+    assert "Microsoft" in failed.message and "restart" in failed.message and "nstall again" not in failed.message
+    assert ("packages" in environment.read_record(folder).finished) == kept
+    assert not installed(folder).complete
+
+
 def test_what_has_no_fitting_build_is_a_sentence_and_the_report_names_nobody(house: Path, tmp_path: Path, uv: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (house / "torch-2.99.0+tiny-py3-none-any.whl").unlink()
     make_wheel(house, "torch", "2.9", {"torch/__init__.py": ""}, tag="cp39-cp39-win_amd64")
@@ -335,6 +410,13 @@ def test_a_path_that_windows_cannot_open_is_refused() -> None:
     deep = usual.parent / ("a" * 60) / "backend"
     assert path_problem(usual, long_paths=False) == "" and path_problem(deep, long_paths=True) == ""
     assert "characters too long" in path_problem(deep, long_paths=False)
+
+
+def test_a_path_of_any_length_is_named_as_windows_wants_it() -> None:
+    assert environment.long_form(r"C:\Users\Anna") == "\\\\?\\C:\\Users\\Anna"
+    assert environment.long_form(r"\\server\share\Anna") == "\\\\?\\UNC\\server\\share\\Anna"
+    for already in (r"\\?\C:\Users", r"\\?\UNC\server\share"):
+        assert environment.long_form(already) == already
 
 
 def test_the_same_contents_are_the_same_wheel(tmp_path: Path) -> None:

@@ -83,6 +83,20 @@ OUTPUTS = [
 ]
 
 
+# As PyTorch's own source words it; the first is printed, the second raised.
+NO_RUNTIME = (
+    "Microsoft Visual C++ Redistributable is not installed, this may lead to the DLL load failure.\nIt can be downloaded from Microsoft.",
+    'Traceback (most recent call last):\n  File "<string>", line 3, in <module>\nOSError: [WinError 1114] A dynamic link library (DLL) initialization '
+    'routine failed. Error loading "C:\\Users\\anna\\env\\Lib\\site-packages\\torch\\lib\\c10.dll" or one of its dependencies.',
+)
+
+
+def test_a_missing_runtime_of_windows_is_told_from_a_lost_library() -> None:
+    assert [kind_of(text) for text in NO_RUNTIME] == [Failure.NO_RUNTIME] * 2
+    assert kind_of(NO_RUNTIME[1].replace("c10.dll", "shm.dll").replace("WinError 1114", "WinError 126")) is None
+    assert kind_of("error: failed to copy file: torch\\lib\\c10.dll: Access is denied. (os error 5)") is Failure.DENIED
+
+
 @pytest.mark.parametrize(("failure", "output"), OUTPUTS)
 def test_each_common_failure_is_known_and_says_what_to_do(failure: Failure, output: str) -> None:
     assert kind_of(output) is failure

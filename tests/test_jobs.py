@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import json
+import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +95,48 @@ def test_previews_show_both_pictures_while_sampling(models: Models, tmp_path: Pa
 
     generate(Job("joint", tmp_path, prompt="x", steps=3, model="tiny", preview=True), models, look)
     assert sizes == [((32, 64, 3), np.uint8)] * 3
+
+
+def test_a_preview_that_cannot_be_written_costs_no_job(models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Path | None] = []
+    real, held = Path.replace, []
+
+    def replace(path: Path, target: Path) -> Path:
+        if target.suffix == ".npy" and not held:
+            held.append(target)
+            raise PermissionError(13, "The process cannot access the file because it is being used by another process")
+        return real(path, target)
+
+    def look(progress: Progress) -> None:
+        if progress.phase == "sampling" and progress.step:
+            seen.append(progress.preview)
+
+    job = Job("joint", tmp_path / "out", prompt="x", steps=3, model="tiny", preview=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", replace)
+        assert generate(job, models, look).frame.is_dir()
+    assert [preview is None for preview in seen] == [True, False, False]
+    seen.clear()
+    with monkeypatch.context() as patch:
+        # A folder for temporary files that is full, or not there.
+        patch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+        assert generate(job, models, look).frame.is_dir()
+    assert seen == [None] * 3
+
+
+def test_a_folder_of_previews_that_cannot_be_removed_costs_no_job(models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unlink(path: object, **_more: object) -> None:
+        raise PermissionError(13, "The process cannot access the file because it is being used by another process", str(path))
+
+    def look(progress: Progress) -> None:
+        if progress.preview is not None:
+            # As of now somebody reads the file; on Windows that forbids to remove it.
+            monkeypatch.setattr(os, "unlink", unlink)
+
+    def job(preview: bool) -> Job:
+        return Job("joint", tmp_path, prompt="x", steps=2, model="tiny", preview=preview)
+
+    assert generate(job(True), models, look).frame.is_dir()
 
 
 def test_cancel_stops_within_a_step_and_leaves_nothing(models: Models, tmp_path: Path) -> None:

@@ -475,6 +475,95 @@ class TestClient:
         finally:
             worker.stop()
 
+    def test_a_job_that_was_finished_before_it_was_cancelled_is_kept_and_not_built(self, interpreter: Path, job: MakeJob, tmp_path: Path) -> None:
+        worker = Worker(interpreter)
+        try:
+            late = worker.submit(job())
+            assert drive(worker, lambda: bool(late.news))
+            # The answer is on its way to us, or has come, and nobody has looked yet.
+            assert until(lambda: bool(list((tmp_path / "out").glob("standin-*/frame.json"))))
+            worker.cancel(late)
+            assert late.state is State.CANCELLING
+            assert drive(worker, lambda: late.state.finished)
+            frame = late.result["frame"]
+            assert (late.state, late.message) == (State.CANCELLED, f"It was finished already and is kept in {frame}.")
+            assert read_frame(Path(frame)).width == 64
+            following = worker.submit(job())
+            assert drive(worker, lambda: following.state.finished) and (following.state, following.message) == (State.DONE, "")
+        finally:
+            worker.stop()
+
+    def test_nothing_is_handed_out_while_the_worker_is_on_hold(self, interpreter: Path, job: MakeJob) -> None:
+        worker = Worker(interpreter)
+        try:
+            first = worker.submit(job())
+            assert drive(worker, lambda: first.state.finished)
+            worker.hold = True
+            waiting = worker.submit(job())
+            assert not drive(worker, lambda: waiting.state is not State.WAITING, 0.1)
+            assert worker.busy and worker.idle is not None, "the process has nothing to do, whoever waits"
+            assert worker.release(wait=True) and worker.pid is None
+            assert not drive(worker, lambda: worker.pid is not None, 0.1)
+            worker.hold = False
+            assert drive(worker, lambda: waiting.state.finished) and waiting.state is State.DONE
+        finally:
+            worker.stop()
+
+    def test_a_job_that_comes_while_another_thread_ends_the_process_gets_a_new_one(self, interpreter: Path, job: MakeJob) -> None:
+        looked, handed_out, main = threading.Event(), threading.Event(), threading.current_thread()
+
+        class Watched(Worker):
+            """In any other thread it hesitates after it has looked, so that the main thread may come between."""
+
+            @property
+            def idle(self) -> float | None:
+                found = super().idle
+                if threading.current_thread() is not main:
+                    looked.set()
+                    handed_out.wait(0.3)
+                return found
+
+        worker = Watched(interpreter)
+        try:
+            first = worker.submit(job())
+            assert drive(worker, lambda: first.state.finished)
+            render = threading.Thread(target=worker.release, kwargs={"wait": True})
+            render.start()
+            assert looked.wait(10)
+            second = worker.submit(job())
+            worker.poll()
+            handed_out.set()
+            assert drive(worker, lambda: second.state.finished, 2.0) and second.state is State.DONE
+            render.join(10)
+        finally:
+            worker.stop()
+
+    def test_a_process_that_cannot_be_killed_holds_nobody(self, interpreter: Path, job: MakeJob, monkeypatch: pytest.MonkeyPatch) -> None:
+        """As one that is stuck in a driver. The stand-in ends two seconds after its input, in the middle of a job; till then it stays."""
+        monkeypatch.setattr(subprocess.Popen, "kill", lambda _: None)
+        monkeypatch.setattr("jointdit_blender.core.process.KILLING", 0.2)
+        worker = Worker(interpreter, Limits(silence=0.3, stop=0.2))
+        try:
+            stuck = worker.submit(job("deaf", steps=100_000))
+            longest, pids = 0.0, set()
+            while not stuck.state.finished:
+                begun = time.monotonic()
+                worker.poll()
+                longest = max(longest, time.monotonic() - begun)
+                pids.add(worker.pid)
+                time.sleep(0.01)
+            assert stuck.state is State.FAILED and "no news" in stuck.message and "Exit code unknown" in stuck.detail
+            assert longest < 1.5 and worker.pid is None
+            again = worker.submit(job("deaf", steps=100_000))
+            assert drive(worker, lambda: again.phase == "loading")
+            pids.add(worker.pid)
+            begun = time.monotonic()
+            worker.stop()
+            assert time.monotonic() - begun < 1.5 and again.state is State.CANCELLED
+            assert until(lambda: not any(map(alive, pids - {None})))
+        finally:
+            worker.stop()
+
     def test_polling_never_blocks(self, interpreter: Path, job: MakeJob) -> None:
         worker = Worker(interpreter)
         try:
@@ -503,7 +592,7 @@ class TestFinding:
         monkeypatch.delenv("JOINTDIT_PYTHON", raising=False)
         assert find_interpreter() == Path(sys.executable)
         monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-        with pytest.raises(WorkerError, match=r"not set up: install it .*manual.* preferences\."):
+        with pytest.raises(WorkerError, match=r"not set up: press Set Up… .*JointDiT tab.*, or name a Python .* in JOINTDIT_PYTHON\."):
             find_interpreter()
 
     def test_what_is_missing_is_told_in_a_sentence(self, tmp_path: Path, job: MakeJob) -> None:

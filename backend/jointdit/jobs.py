@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import math
-import tempfile
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -17,6 +16,7 @@ from .errors import InputError, JointDiTError
 from .memory import PLANS
 from .models import AnyModel, Models
 from .panorama.asked import check_asked
+from .previews import preview_folder, save_preview
 from .wishes import COMPILING, Lora, Wish
 
 if TYPE_CHECKING:
@@ -221,8 +221,8 @@ def _attempt(
     pipeline = models.pipeline(model, wish)
     loaded = time.perf_counter()
     report(Progress("encoding", 0, 1))
-    with tempfile.TemporaryDirectory(prefix="jointdit-preview-") as previews:
-        return _run(job, model, models, pipeline, known, report, Path(previews), (began, loaded), remarks, frugal)
+    with preview_folder(job.preview) as previews:
+        return _run(job, model, models, pipeline, known, report, previews, (began, loaded), remarks, frugal)
 
 
 def _second_try(error: MemoryError | RuntimeError, wish: Wish, models: Models, first: bool) -> tuple[Wish, str]:
@@ -327,7 +327,7 @@ class _Made:
 
 def _run(
     job: Job, model: AnyModel, models: Models, pipeline: JointDiTPipeline, known: _Known,
-    report: Callable[[Progress], None], previews: Path, times: tuple[float, float], remarks: tuple[str, ...],
+    report: Callable[[Progress], None], previews: Path | None, times: tuple[float, float], remarks: tuple[str, ...],
     frugal: bool,
 ) -> Result:  # fmt: skip
     from .frame import folder_name, write_frame
@@ -344,9 +344,9 @@ def _run(
 
     def on_step(step: int, preview: Preview) -> None:
         file = None
-        if job.preview:
-            file = previews / f"{step % 2}.npy"  # two files in turn: the one just announced is not overwritten at once
-            _save_preview(*preview(), file)
+        if previews is not None:
+            # Two files in turn: the one just announced is not overwritten at once.
+            file = save_preview(*preview(), previews / f"{step % 2}.npy")
         report(Progress("sampling", step + 1, steps, file))
         if step + 1 == steps:
             report(Progress("decoding", 0, 1))
@@ -439,17 +439,6 @@ def _resize_map(disparity: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     if disparity.shape[::-1] == size:
         return disparity
     return np.clip(np.asarray(Image.fromarray(disparity, "F").resize(size, Image.Resampling.BICUBIC)), 0, 1)
-
-
-def _save_preview(image: torch.Tensor, disparity: torch.Tensor, path: Path) -> None:
-    """Image beside disparity as one NPY file, uint8 (H, 2 W, 3), from (1, 3, H, W) and (1, H, W)."""
-    import numpy as np
-    import torch
-
-    both = torch.cat([image[0], disparity[0].expand(3, -1, -1)], dim=-1).permute(1, 2, 0)
-    part = path.with_suffix(".part.npy")
-    np.save(part, (255 * both).round().cpu().numpy().astype(np.uint8))
-    part.replace(path)
 
 
 def _warnings(job: Job, pipeline: JointDiTPipeline, known: _Known, worked: tuple[int, int], size: tuple[int, int]) -> list[str]:

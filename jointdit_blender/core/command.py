@@ -12,6 +12,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -30,7 +31,7 @@ class Command:
     """
 
     def __init__(self, arguments: Sequence[str | Path], environment: Mapping[str, str] | None = None) -> None:
-        """Start it; `environment` (all of it) defaults to one in which another Python finds itself. Raises `WorkerError`."""
+        """Start it; `environment` (all of it) defaults to what suits the program, if it is a Python. Raises `WorkerError`."""
         self.arguments = [str(argument) for argument in arguments]
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._log: deque[str] = deque(maxlen=LOG_LINES)
@@ -40,7 +41,7 @@ class Command:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env=dict(backend_environment() if environment is None else environment),
+                env=dict(backend_environment(Path(self.arguments[0])) if environment is None else environment),
                 encoding="utf-8",
                 errors="replace",
                 **apart(),
@@ -87,26 +88,37 @@ class Command:
         return self._child.returncode
 
     def stop(self) -> None:
-        """Ask it to end, with all programs that it has started, and make it; returns within `PATIENCE` seconds."""
+        """Ask it to end, with all programs that it has started, and make it; waits at most `PATIENCE` seconds for each of these."""
         if self._child.poll() is not None:
             return
-        self._signal(gently=True)
-        if self.wait(PATIENCE) is None:
-            self._signal(gently=False)
+        if not self._ask() or self.wait(PATIENCE) is None:
+            self._make()
             self.wait(PATIENCE)
 
-    def _signal(self, *, gently: bool) -> None:
-        if sys.platform == "win32":
-            if gently:
+    def _ask(self) -> bool:
+        """Ask it to end; whether that could be done."""
+        try:
+            if sys.platform == "win32":
                 self._child.send_signal(signal.CTRL_BREAK_EVENT)
             else:
-                # Of all ways to end a process on Windows only this one ends its children too.
-                subprocess.run(["taskkill", "/F", "/T", "/PID", str(self._child.pid)], capture_output=True, check=False, **apart())
-            return
-        try:
-            os.killpg(self._child.pid, signal.SIGTERM if gently else signal.SIGKILL)
-        except ProcessLookupError:
-            return
+                os.killpg(self._child.pid, signal.SIGTERM)
+        except (OSError, SystemError):
+            # Windows sends no such event to a process without our console; some Pythons say so by a SystemError.
+            return False
+        return True
+
+    def _make(self) -> None:
+        """End it and its children."""
+        if sys.platform == "win32":
+            # Of all ways to end a process on Windows only this one ends its children too.
+            words = ["taskkill", "/F", "/T", "/PID", str(self._child.pid)]
+            with suppress(OSError, subprocess.TimeoutExpired):
+                subprocess.run(words, capture_output=True, check=False, timeout=PATIENCE, **apart())
+            with suppress(OSError):
+                self._child.kill()
+        else:
+            with suppress(OSError):
+                os.killpg(self._child.pid, signal.SIGKILL)
 
     def _read(self, pipe: IO[str], told: bool) -> None:
         with pipe:

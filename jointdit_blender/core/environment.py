@@ -15,9 +15,8 @@ from pathlib import Path
 
 from .errors import JointDiTError
 from .files import staged
-from .interpreter import backend_environment
+from .interpreter import RECORD, backend_environment, program_of
 
-RECORD = "installation.json"
 STEPS = ("tools", "environment", "packages", "check")
 PARTS = ("tools", "env", "cache", "python")
 """The folders that an installation makes in its own: pip and uv, the environment, uv's cache, and a Python where one had to be fetched."""
@@ -49,13 +48,17 @@ class Package:
 
 @dataclass
 class Record:
-    """What is known of an installation: its wheel, the build of PyTorch, which steps are finished, and how uv is called."""
+    """What is known of an installation: its wheel, the build of PyTorch, which steps are finished, and how uv is called.
+
+    `card` is the card that uv chose the build for, `device` what PyTorch works on.
+    """
 
     version: str = ""
     digest: str = ""
     backend: str = ""
     torch: str = ""
     device: str = ""
+    card: str = ""
     steps: list[str] | None = None
     uv: list[str] | None = None
 
@@ -97,14 +100,9 @@ def read_record(folder: Path) -> Record | None:
     return record
 
 
-def interpreter_of(folder: Path) -> Path:
-    """The Python of the environment, whether it is there or not."""
-    return _program(folder / "env", "python")
-
-
 def tool(folder: Path, name: str) -> Path:
     """A program of the environment that only serves to install."""
-    return _program(folder / "tools", name)
+    return program_of(folder / "tools", name)
 
 
 def read_package(place: Path) -> Package:
@@ -188,7 +186,7 @@ def uninstall(folder: Path) -> None:
             if path.is_symlink():
                 path.unlink()
             elif path.exists():
-                shutil.rmtree(_any_length(path))
+                shutil.rmtree(long_form(str(path.absolute())) if sys.platform == "win32" else path)
         # The record goes last, so that after a failure the rest can be removed.
         (folder / RECORD).unlink()
         if not any(folder.iterdir()):
@@ -216,10 +214,8 @@ def size_of(folder: Path) -> int:
     return total
 
 
-def _program(environment: Path, name: str) -> Path:
-    return environment / "Scripts" / f"{name}.exe" if sys.platform == "win32" else environment / "bin" / name
-
-
-def _any_length(path: Path) -> str:
-    """The path in the form that Windows takes at any length."""
-    return f"\\\\?\\{path.absolute()}" if sys.platform == "win32" else str(path)
+def long_form(path: str) -> str:
+    """An absolute path of Windows, on a drive or a share, in the form that Windows takes at any length."""
+    if path.startswith("\\\\?\\"):
+        return path
+    return f"\\\\?\\UNC\\{path[2:]}" if path.startswith("\\\\") else f"\\\\?\\{path}"

@@ -95,7 +95,7 @@ class BackendCommand:
         self.finished = self.failed = self.cancelled = False
         self.message = ""
         self._interpreter = interpreter
-        self._environment = backend_environment() | dict(secrets or {})
+        self._environment = backend_environment(interpreter) | dict(secrets or {})
         self._command: Command | None = None
         self._clock = _Clock()
 

@@ -38,8 +38,14 @@ class Failure(Enum):
         "For this system, or this version of Python, there is no fitting build of a package. Choose another build of PyTorch, then install again; "
         "else copy the report."
     )
+    NO_RUNTIME = (
+        "PyTorch does not start, since Windows lacks the Microsoft Visual C++ Redistributable or has an old one. Install the newest from Microsoft "
+        "and restart the computer, then go on with the installation: nothing is downloaded again."
+    )
 
 
+RUNTIME_NOTICE = "visual c++ redistributable is not installed"
+"""What PyTorch prints where it does not find the runtime; without this a library that does not load may also be one that was lost."""
 _WORDS = {
     Failure.SPACE: ("no space left on device", "os error 28)", "not enough space on the disk", "os error 112)", "quota exceeded"),
     Failure.CERTIFICATE: ("invalid peer certificate", "certificate_verify_failed", "certificate verify failed", "unknownissuer"),
@@ -60,6 +66,7 @@ _WORDS = {
     ),
     Failure.NO_VENV: ("ensurepip is not available", "no module named ensurepip", "no module named venv", "no module named pip", "'ensurepip'"),
     Failure.NO_BUILD: ("no solution found", "no matching distribution", "no wheels with a matching", "no interpreter found"),
+    Failure.NO_RUNTIME: (RUNTIME_NOTICE, 'c10.dll" or one of its dependencies'),
 }
 
 

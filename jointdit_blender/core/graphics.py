@@ -84,6 +84,11 @@ def read_cards(answer: str) -> Graphics | None:
     return Graphics(f"{name} (driver {version})", "cuda", outdated=major < FIRST_DRIVER)
 
 
+def is_same_card(one: str, other: str) -> bool:
+    """Whether two texts of `Graphics` ask for the same build: the same card, with drivers of the same main version."""
+    return re.sub(r"(\(driver \d+)[\d.]*\)", r"\1", one) == re.sub(r"(\(driver \d+)[\d.]*\)", r"\1", other)
+
+
 def choose_build(asked: str, graphics: Graphics, system: str = sys.platform) -> Build:
     """The build to install where `asked` (“auto”, “cpu”, “index”, or uv's name of one) is wished; raises ValueError for any other word.
 

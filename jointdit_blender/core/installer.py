@@ -29,7 +29,6 @@ from .environment import (
     Package,
     Record,
     has_long_paths,
-    interpreter_of,
     path_problem,
     read_package,
     read_record,
@@ -39,9 +38,9 @@ from .environment import (
     variables,
 )
 from .errors import JointDiTError
-from .failures import KEPT, Failure, explain, kind_of, without_names
-from .graphics import OWN_INDEX, choose_build, find_graphics
-from .interpreter import WorkerError
+from .failures import KEPT, RUNTIME_NOTICE, Failure, explain, kind_of, without_names
+from .graphics import OWN_INDEX, choose_build, find_graphics, is_same_card
+from .interpreter import WorkerError, interpreter_of
 from .report import size_text
 
 __all__ = ("InstallError", "Installation", "Installed", "Plan", "installed", "interpreter_of", "plan_installation", "uninstall")
@@ -74,7 +73,10 @@ Steps = Generator[None, None, None]
 
 @dataclass(frozen=True)
 class Plan:
-    """What an installation will do. `backend` is the build of PyTorch: “auto”, “cpu”, “index”, or what uv calls one."""
+    """What an installation will do. `backend` is the build of PyTorch: “auto”, “cpu”, “index”, or what uv calls one.
+
+    Of what is there, `update` keeps all but the image generator itself, and `again` nothing but what has been downloaded.
+    """
 
     folder: Path
     package: Path
@@ -85,12 +87,15 @@ class Plan:
     free: int
     words: str = ""
     update: bool = False
+    again: bool = False
 
     @property
     def sentence(self) -> str:
         """For the person, before they consent: what is fetched, how large, where it goes, and which build of PyTorch it is, and why."""
         if self.update:
             fetched = "The image generator is brought up to the version of this extension. Only packages that changed are downloaded"
+        elif self.again:
+            fetched = "The image generator is installed anew: its packages are removed, and only those are downloaded that are not kept from the last time"
         else:
             fetched = (
                 f"About {size_text(self.download)} are downloaded from the package indexes of Python and PyTorch: PyTorch {self.words}, and other packages"
@@ -131,13 +136,16 @@ def plan_installation(folder: Path, package: Path, backend: str = "auto") -> Pla
         raise InstallError(f"“{backend}” is no build of PyTorch: choose auto, cpu, or a name such as cu128.") from error
     free = _free(folder)
     record = read_record(folder)
-    whole = record is not None and "packages" in record.finished and record.backend == build.name and interpreter_of(folder).is_file()
-    wanted = wheel.path.stat().st_size if whole else build.disk
+    first = _first_step(record or Record(), folder, wheel, build.name, graphics.text)
+    update = record is not None and first in ("packages", "check") and "packages" in record.finished
+    again = not first
+    wanted = wheel.path.stat().st_size if update or again else build.disk
     if free < wanted and wanted - size_of(folder) > free:
         raise InstallError(
             f"About {size_text(wanted)} are needed in “{folder}”, but only {size_text(free)} are free there. Make room, or choose a smaller build of PyTorch."
         )
-    return Plan(folder, wheel.path, build.name, graphics.text, 0 if whole else build.download, build.disk, free, build.words, whole)
+    download = 0 if update or again else build.download
+    return Plan(folder, wheel.path, build.name, graphics.text, download, build.disk, free, build.words, update, again)
 
 
 def installed(folder: Path, package: Path | None = None) -> Installed | None:
@@ -183,7 +191,10 @@ class Installation:
         return (self._ended or time.monotonic()) - self._begun if self._begun else 0.0
 
     def start(self) -> None:
-        """Begin; whatever goes wrong is told at a later `poll`. Finished steps of an earlier run are not done again."""
+        """Begin; whatever goes wrong is told at a later `poll`.
+
+        Finished steps of an earlier run are not done again, unless all are finished: then the environment is made anew.
+        """
         self._begun = time.monotonic()
         self._steps = self._course()
         atexit.register(self._leave)
@@ -231,13 +242,8 @@ class Installation:
         folder.mkdir(parents=True, exist_ok=True)
         self._record = record = read_record(folder) or Record()
         self._variables = variables(folder)
-        if not (record.uv and Path(record.uv[0]).is_file()):
-            record.forget("tools")
-        elif not interpreter_of(folder).is_file() or record.backend != self.plan.backend:
-            # Another build of PyTorch brings other libraries with it: what would be left of the old ones is not worth keeping apart.
-            record.forget("environment")
-        elif record.digest != wheel.digest:
-            record.forget("packages")
+        # Who installs what is installed already has a reason to: a library was lost, or the driver is another one.
+        record.forget(_first_step(record, folder, wheel, self.plan.backend, self.plan.device) or "environment")
         record.save(folder)
         for step, work in zip(STEPS, (self._get_tools, self._make_environment, self._get_packages, self._check), strict=True):
             if step in record.finished:
@@ -247,7 +253,6 @@ class Installation:
             record.steps = [*record.finished, step]
             record.save(folder)
             self._story.append(f"{step}: {time.monotonic() - begin:.1f} s")
-        self.message = self.message or f"The image generator {record.version} is installed already, with PyTorch {record.torch}."
 
     def _get_tools(self, wheel: Package) -> Steps:
         self.phase = "Preparing the installer"
@@ -294,7 +299,8 @@ class Installation:
 
     def _get_packages(self, wheel: Package) -> Steps:
         self.phase = "Looking for packages"
-        self._record.version, self._record.digest, self._record.backend = wheel.version, wheel.digest, self.plan.backend
+        self._record.version, self._record.digest = wheel.version, wheel.digest
+        self._record.backend, self._record.card = self.plan.backend, self.plan.device
         self._record.save(self.plan.folder)
         # Halves of files that were loading when a run was stopped.
         yield from self._uv(["cache", "prune"])
@@ -311,17 +317,26 @@ class Installation:
             told = {name: str(value) for name, value in json.loads(command.lines()[-1]).items()}
             version, torch, device, name, problem = (told[key] for key in ("version", "torch", "device", "name", "problem"))
         except (IndexError, ValueError, KeyError, AttributeError) as error:
-            self._record.forget("packages")
-            self._record.save(self.plan.folder)
-            raise InstallError("The image generator was installed, but it does not start. Install again; if it fails again, copy the report.") from error
+            log = command.log()
+            if kind_of(log) is not Failure.NO_RUNTIME:
+                # What a virus scanner has taken may be missing from uv's cache too, which goes with the installation.
+                sentence = "Install again; if it fails again, remove the installation, then install, or copy the report."
+                raise self._refused(f"The image generator was installed, but it does not start. {sentence}") from error
+            raise self._refused(Failure.NO_RUNTIME.value, keep=RUNTIME_NOTICE in log.lower()) from error
         if problem:
-            raise InstallError(
+            raise self._refused(
                 f"PyTorch {torch} cannot compute on {name} ({problem}). Choose another build of PyTorch, such as cu126 for an older card, then install again."
             )
         self._record.version, self._record.torch, self._record.device = version, torch, name
         self.message = f"The image generator {version} is installed. PyTorch {torch} works on {name}."
         if device == "cpu" and self.plan.backend not in ("cpu", OWN_INDEX) and "NVIDIA" in self.plan.device:
-            self.message += f" It has no build that fits {self.plan.device}: update the driver and restart, remove the installation, then install again."
+            self.message += f" It has no build that fits {self.plan.device}: update the driver and restart, then install again."
+
+    def _refused(self, sentence: str, *, keep: bool = False) -> InstallError:
+        """The error of a check that failed. What does not work is made anew at the next try; with `keep` it is only checked again."""
+        self._record.forget("check" if keep else "environment")
+        self._record.save(self.plan.folder)
+        return InstallError(sentence)
 
     def _uv(self, words: Sequence[str | Path]) -> Generator[None, None, Command]:
         """Run uv, counting what it loads. Where it does not know a certificate, once more with those that the system knows."""
@@ -385,6 +400,20 @@ class Installation:
 
 class _StoppedError(Exception):
     """The person wished to stop."""
+
+
+def _first_step(record: Record, folder: Path, wheel: Package, backend: str, card: str) -> str:
+    """The first step that is to be done for this wheel and build; "" where all of them are done."""
+    stale = ""
+    same = record.backend == backend and (backend != "auto" or not record.card or is_same_card(record.card, card))
+    if not (record.uv and Path(record.uv[0]).is_file()):
+        stale = "tools"
+    elif not same or not interpreter_of(folder).is_file():
+        # Another build of PyTorch brings other libraries with it: what would be left of the old ones is not worth keeping apart.
+        stale = "environment"
+    elif record.digest != wheel.digest:
+        stale = "packages"
+    return next((step for step in STEPS if step == stale or step not in record.finished), "")
 
 
 def _failure(command: Command) -> InstallError:

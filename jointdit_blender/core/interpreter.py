@@ -14,7 +14,11 @@ from typing import Any
 from .errors import JointDiTError
 
 VARIABLE = "JOINTDIT_PYTHON"
-ADVICE = "install it in a Python of its own, as the manual says, and choose that Python in the add-on's preferences"
+ADVICE = "press Set Up… in the JointDiT tab of the sidebar, or name a Python that has the package jointdit in JOINTDIT_PYTHON"
+RECORD = "installation.json"
+"""What is written about an installation, in its folder."""
+_LEADING_ASTRAY = ("PYTHONHOME", "PYTHONEXECUTABLE", "__PYVENV_LAUNCHER__")
+_OF_THE_PERSON = ("PYTHONPATH", "PYTHONSTARTUP")
 
 
 class WorkerError(JointDiTError):
@@ -53,18 +57,39 @@ def start_worker(interpreter: Path) -> subprocess.Popen[bytes]:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             bufsize=0,
-            env=backend_environment(),
+            env=backend_environment(interpreter),
             **apart(),
         )
     except OSError as error:
         raise WorkerError(f"“{interpreter}” cannot be started ({error.strerror or error}): choose the Python that has jointdit.") from error
 
 
-def backend_environment() -> dict[str, str]:
-    """The environment without what would turn another Python into Blender's."""
-    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONHOME", "PYTHONEXECUTABLE", "__PYVENV_LAUNCHER__")}
+def backend_environment(program: Path | None = None) -> dict[str, str]:
+    """The environment without what would turn another Python into Blender's.
+
+    Where `program` is the Python of an installation of ours, also without the person's paths of modules, which are meant for other programs and may hold
+    another torch; a Python that the person has chosen may need them.
+    """
+    dropped = (*_LEADING_ASTRAY, *(_OF_THE_PERSON if program is not None and is_installed(program) else ()))
+    environment = {name: value for name, value in os.environ.items() if name not in dropped}
     # The current folder may hold a file called torch.py, and the log must not depend on the system's language.
     return environment | {"PYTHONSAFEPATH": "1", "PYTHONIOENCODING": "utf-8:backslashreplace"}
+
+
+def interpreter_of(folder: Path) -> Path:
+    """The Python of the installation in a folder, whether it is there or not."""
+    return program_of(folder / "env", "python")
+
+
+def program_of(environment: Path, name: str) -> Path:
+    """Where a program of a virtual environment lies on this system."""
+    return environment / "Scripts" / f"{name}.exe" if sys.platform == "win32" else environment / "bin" / name
+
+
+def is_installed(program: Path) -> bool:
+    """Whether a program is the Python of an installation that the add-on has made."""
+    folder = program.parent.parent.parent
+    return program == interpreter_of(folder) and (folder / RECORD).is_file()
 
 
 def apart() -> dict[str, Any]:

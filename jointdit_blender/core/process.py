@@ -8,7 +8,9 @@ import io
 import queue
 import subprocess
 import threading
+import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
@@ -20,6 +22,8 @@ LOG_LINES = 200
 LOG_LINE_LENGTH = 2000
 INBOX_SIZE = 1000
 """Messages that wait for the main thread. A worker that floods us waits at its pipe; memory does not grow."""
+KILLING = 2.0
+"""Seconds that a killed process is waited for; those with gigabytes on a card take a moment."""
 
 
 @dataclass(frozen=True)
@@ -59,31 +63,47 @@ class WorkerProcess:
         """Whether the process still runs."""
         return self._child.poll() is None
 
+    @property
+    def ended(self) -> bool:
+        """Whether the process has ended and all that it said has been read. A grandchild may hold the log open for longer."""
+        return not self.alive and not self._logger.is_alive()
+
     def log(self) -> str:
-        """The last lines that the process wrote to its standard error; all that it said when it has ended."""
-        if not self.alive:
-            # A grandchild may hold the log open for longer than the process lives.
-            self._logger.join(0.5)
+        """The last lines that the process wrote to its standard error, as far as they have been read."""
         return "\n".join(tuple(self._log))
+
+    def last_words(self, seconds: float) -> tuple[int | None, str]:
+        """The exit code and the log of a process that is ending, waited for at most so long; no code where it has not ended by then."""
+        end = time.monotonic() + seconds
+        code = self._wait(seconds)
+        self._logger.join(max(0.0, end - time.monotonic()))
+        return code, self.log()
 
     def send(self, line: bytes) -> None:
         """Hand a line to the writing thread."""
         self._outbox.put(line)
 
-    def end(self, patience: float) -> int:
-        """Close the process's standard input, wait for it at most `patience` seconds, then kill it. Returns its exit code."""
+    def end(self, patience: float) -> None:
+        """Close the process's standard input, wait for it at most `patience` seconds, then kill it.
+
+        Nobody can kill a process that is stuck in a driver, so even then it is waited for `KILLING` seconds only.
+        """
         self._outbox.put(None)
-        try:
-            self._child.wait(patience)
-        except subprocess.TimeoutExpired:
-            self._child.kill()
-        code = self._child.wait()
+        if self._wait(patience) is None:
+            with suppress(OSError):  # Windows refuses where it is about to end
+                self._child.kill()
+            self._wait(KILLING)
         self._stopped.set()
-        return code
 
     def leave(self, patience: float) -> None:
         """`end` it without waiting for that."""
         threading.Thread(target=self.end, args=(patience,), name="jointdit leaving", daemon=True).start()
+
+    def _wait(self, seconds: float) -> int | None:
+        try:
+            return self._child.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
 
     def _write(self, pipe: IO[bytes]) -> None:
         try:

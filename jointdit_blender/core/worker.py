@@ -1,11 +1,16 @@
 # SPDX-FileCopyrightText: 2026 JointDiT for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Start, watch, restart and stop the backend, and lead jobs through it. Called from one thread; never waits but where it says so."""
+"""Start, watch, restart and stop the backend, and lead jobs through it. Never waits but where it says so.
+
+Jobs are led from one thread; Blender calls `release` and `stop` from others too, such as that of a render, so a lock keeps them apart. It is held for
+moments only: whoever waits for a process has let go of it before.
+"""
 
 from __future__ import annotations
 
 import atexit
 import queue
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,23 +20,29 @@ from . import rpc
 from .interpreter import ADVICE, WorkerError, find_interpreter
 from .jobs import Job, State
 from .process import Limits, WorkerProcess
+from .rpc import readable
 
 __all__ = ("Job", "Limits", "State", "Worker", "WorkerClient", "WorkerError")
 
 PROTOCOL = 1
 VERSION = "0.1.0"
 INITIALIZE_ID = 0
+LAST_WORDS = 0.3
+"""Seconds that the exit code and the log of a failed process are waited for."""
 
 
 class Worker:
     """One backend process at a time and a queue of jobs, of which one is with the process.
 
-    The queue is kept here, so that a process that dies takes one job with it and the next job starts a new process.
+    The queue is kept here, so that a process that dies takes one job with it and the next job starts a new process. While `hold` is true no waiting job is
+    handed out: set it where something else needs the card, and `release` the process.
     """
 
     def __init__(self, interpreter: Path | str | None = None, limits: Limits | None = None) -> None:
         self.interpreter = interpreter
+        self.hold = False
         self.about: dict[str, Any] = {}
+        self._lock = threading.RLock()
         self._program: Path | None = None
         self._limits = limits or Limits()
         self._process: WorkerProcess | None = None
@@ -48,7 +59,8 @@ class Worker:
     @property
     def pid(self) -> int | None:
         """The number of the running process, or None."""
-        return self._process.pid if self._process and self._process.alive else None
+        process = self._process
+        return process.pid if process and process.alive else None
 
     @property
     def busy(self) -> bool:
@@ -57,33 +69,41 @@ class Worker:
 
     @property
     def idle(self) -> float | None:
-        """Seconds since the running process had something to do; None while it has, or there is none."""
-        return None if self.busy or self.pid is None else time.monotonic() - self._idle_since
+        """Seconds since the running process had something to do; None while it has or is about to, or there is none."""
+        with self._lock:
+            wanted = self._current is not None or (bool(self._waiting) and not self.hold)
+            return None if wanted or self.pid is None else time.monotonic() - self._idle_since
 
     def log(self) -> str:
         """The last lines of the backend's log."""
-        return self._process.log() if self._process else ""
+        process = self._process
+        return process.log() if process else ""
 
     def submit(self, params: dict[str, Any]) -> Job:
         """Queue a `generate` request. Whatever goes wrong is told in the job, at a later `poll`."""
-        job = Job(self._next_id, params)
-        self._next_id += 1
-        self._waiting.append(job)
+        with self._lock:
+            job = Job(self._next_id, params)
+            self._next_id += 1
+            self._waiting.append(job)
         return job
 
     def cancel(self, job: Job) -> None:
         """Drop a waiting job, or ask the backend to stop the running one."""
-        if job in self._waiting:
-            self._waiting.remove(job)
-            job.state = State.CANCELLED
-        elif job is self._current and job.state is State.RUNNING:
-            job.state, self._cancelled_at = State.CANCELLING, time.monotonic()
-            if self._process and self._ready:
-                self._process.send(rpc.notification("$/cancelRequest", {"id": job.id}))
+        with self._lock:
+            if job in self._waiting:
+                self._waiting.remove(job)
+                job.state = State.CANCELLED
+            elif job is self._current and job.state is State.RUNNING:
+                job.state, self._cancelled_at = State.CANCELLING, time.monotonic()
+                if self._process and self._ready:
+                    self._process.send(rpc.notification("$/cancelRequest", {"id": job.id}))
 
     def poll(self, budget: float = 0.004) -> None:
         """Take in what has arrived, for at most about `budget` seconds, and see to limits and to the next job."""
-        end = time.monotonic() + budget
+        with self._lock:
+            self._poll(time.monotonic() + budget)
+
+    def _poll(self, end: float) -> None:
         while self._process is not None:
             try:
                 message = self._process.inbox.get_nowait()
@@ -94,45 +114,51 @@ class Worker:
                 break
         if self._process is not None:
             self._watch(self._process)
-        if self._current is None and self._waiting:
+        if self._current is None and self._waiting and not self.hold:
             self._next()
 
     def wait(self, seconds: float) -> None:
         """Like `poll`, but take in one message only, and block for it at most so long."""
         if self._current is None:
             self.poll()
-        if self._process is None:
+        process = self._process
+        if process is None:
             return
         try:
-            message = self._process.inbox.get(timeout=seconds)
+            message = process.inbox.get(timeout=seconds)
         except queue.Empty:
             self.poll()
             return
-        self._receive(message)
-        if self._process is not None:
-            self._watch(self._process)
+        with self._lock:
+            if process is self._process:
+                self._receive(message)
+            if self._process is not None:
+                self._watch(self._process)
 
     def stop(self) -> None:
-        """Cancel everything and end the process; returns within `Limits.stop` seconds."""
-        for job in [*self._waiting, *([self._current] if self._current else [])]:
-            job.state = State.CANCELLED
-        self._waiting.clear()
-        self._current = None
-        self._end(self._limits.stop)
+        """Cancel everything and end the process; returns after `Limits.stop` seconds, or a little more where the process has to be killed."""
+        with self._lock:
+            for job in [*self._waiting, *([self._current] if self._current else [])]:
+                job.state = State.CANCELLED
+            self._waiting.clear()
+            self._current = None
+            process = self._let_go()
+        if process is not None:
+            process.end(self._limits.stop)
 
     def release(self, *, wait: bool = False) -> bool:
         """End a process that has nothing to do, so that all its memory is free; the next job starts another. Returns whether there was one.
 
-        With `wait` it is gone on return, after `Limits.stop` seconds at most; otherwise soon after.
+        With `wait` it is gone on return, after about `Limits.stop` seconds at most; otherwise soon after. Any thread may call this.
         """
-        if self.idle is None or self._process is None:
+        with self._lock:
+            process = None if self.idle is None else self._let_go()
+        if process is None:
             return False
         if wait:
-            self._end(self._limits.stop)
+            process.end(self._limits.stop)
         else:
-            atexit.unregister(self.stop)
-            self._process.leave(self._limits.stop)
-            self._process, self._ready = None, False
+            process.leave(self._limits.stop)
         return True
 
     # The process
@@ -146,19 +172,24 @@ class Worker:
         process.send(rpc.request(INITIALIZE_ID, "initialize", {"protocol": PROTOCOL, "client": {"name": "jointdit_blender", "version": VERSION}}))
         return process
 
-    def _end(self, patience: float) -> tuple[int, str]:
-        """Returns the exit code and the log."""
+    def _let_go(self) -> WorkerProcess | None:
+        """Have no process any more; the one that there was is the caller's to end, and gets no job meanwhile."""
         process, self._process, self._ready = self._process, None, False
-        if process is None:
-            return 0, ""
-        atexit.unregister(self.stop)
-        code = process.end(patience)
-        return code, process.log()
+        if process is not None:
+            atexit.unregister(self.stop)
+        return process
+
+    def _leave(self, patience: float) -> WorkerProcess | None:
+        """Have the process, which is returned, ended in a thread of its own."""
+        process = self._let_go()
+        if process is not None:
+            process.leave(patience)
+        return process
 
     def _next(self) -> None:
         """Give the first waiting job to the process, which is started if there is none."""
         if self._process is not None and not self._process.alive:
-            self._end(0.0)  # it died while there was nothing to do
+            self._leave(0.0)  # it died while there was nothing to do
         try:
             process = self._process or self._start()
         except WorkerError as error:
@@ -188,10 +219,11 @@ class Worker:
 
     def _fail(self, sentence: str, *, detail: str = "", kill: bool = True) -> None:
         """End the process and with it the current job. `detail` comes before the log in the report."""
-        code, log = self._end(0.0 if kill else self._limits.stop)
+        process = self._leave(0.0 if kill else self._limits.stop)
+        code, log = process.last_words(LAST_WORDS) if process is not None else (None, "")
         job, self._current = self._current, None
         if job is not None:
-            end = f"Exit code {code}. The last lines of the backend's log:\n{log or '(empty)'}"
+            end = f"Exit code {'unknown' if code is None else code}. The last lines of the backend's log:\n{log or '(empty)'}"
             job.fail(sentence, "\n".join(filter(None, (detail, end))))
 
     # What arrives
@@ -228,7 +260,10 @@ class Worker:
             self._current, self._idle_since = None, time.monotonic()
         elif isinstance(message.result, dict) and isinstance(message.result.get("frame"), str):
             job.result = message.result
-            self._finish(State.DONE)
+            late = job.state is State.CANCELLING
+            if late:
+                job.message = f"It was finished already and is kept in {readable(message.result['frame'])}."
+            self._finish(State.CANCELLED if late else State.DONE)
         else:
             self._fail("The image generator gave an answer without a result: update the package jointdit.")
 
@@ -241,7 +276,7 @@ class Worker:
             self._current = None
             job.begin_anew()
             self._waiting.insert(0, job)
-            self._end(0.0)
+            self._leave(0.0)
         elif "No module named jointdit" in log or "No module named 'jointdit'" in log:
             self._fail(f"The Python at “{self._program}” does not have the package jointdit: {ADVICE}.")
         elif was_ready:
@@ -255,7 +290,7 @@ class Worker:
         if self._hung_up or (not process.alive and process.inbox.empty()):
             # A grandchild may keep its pipes open for ever, and what has closed its output may never end.
             self._died = self._died or now
-            if now - self._died > 2.0 or (self._hung_up and not process.alive):
+            if now - self._died > 2.0 or (self._hung_up and process.ended):
                 self._closed()
         elif not self._ready and now - self._started > self._limits.start:
             self._fail(f"The image generator did not answer within {self._limits.start:.0f} seconds: see the report, then try again.")
