@@ -5,16 +5,202 @@
 from __future__ import annotations
 
 import json
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+from tqdm import tqdm
 
-from .errors import JointDiTError
+from .errors import InputError, JointDiTError, OutputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from .evaluation.depth import Compared
+    from .evaluation.folders import Pair
+
+FOLDER = click.Path(file_okay=False, path_type=Path)
+FILE = click.Path(dir_okay=False, path_type=Path)
+SPACES = ("disparity", "depth")
+NOTES = 10
+"""So many pictures that were left out are named; JSON has all."""
 
 
-@click.group("evaluate")
+class Measuring(click.Group):
+    """Errors that a person can mend end as one sentence and exit code 1."""
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(context)
+        except JointDiTError as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group("evaluate", cls=Measuring)
 def evaluate_group() -> None:
     """Measure what a model makes."""
+
+
+def json_file(command: Callable[..., None]) -> Callable[..., None]:
+    """The option `--json FILE`, as `file`."""
+    return click.option("--json", "file", type=FILE, help="Also write the figures to this file.")(command)
+
+
+def _check(file: Path | None) -> None:
+    """Before any long work: that the figures can be written."""
+    from .frame import check_output
+
+    if file is not None:
+        check_output(file.absolute().parent)
+
+
+def _write(file: Path | None, figures: Any) -> None:
+    if file is None:
+        return
+    try:
+        file.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"The figures cannot be written to {file} ({error.strerror or error}). Choose another file.") from error
+
+
+def _watch(pairs: Sequence[Pair]) -> Iterable[Pair]:
+    return tqdm(pairs, desc="measuring", leave=False, file=sys.stderr)
+
+
+def _tell(notes: Sequence[str]) -> None:
+    for note in notes[:NOTES]:
+        click.echo(f"Note: {note}", err=True)
+    if len(notes) > NOTES:
+        click.echo(f"Note: and {len(notes) - NOTES} more were left out.", err=True)
+
+
+def _tell_compared(title: str, protocol: dict[str, Any], compared: Compared, file: Path | None) -> None:
+    from .evaluation.depth import as_json, as_table
+
+    _tell([f"{name} is left out. {why}" for name, why in compared.left_out.items()])
+    click.echo(as_table(title, compared))
+    _write(file, as_json(protocol, compared))
+
+
+@evaluate_group.command("depth")
+@click.argument("predictions", type=FOLDER)
+@click.argument("truth", type=FOLDER)
+@click.option("--dataset", default="other", show_default=True, help="Whose range and crop count: nyuv2, scannet, kitti, diode, eth3d or other.")
+@click.option("--predicted", type=click.Choice(SPACES), default="disparity", show_default=True, help="What the predictions hold.")
+@click.option("--alignment", type=click.Choice(SPACES), help="Where scale and shift are fitted; default: in what the predictions hold.")
+@click.option("--nearest", type=float, help="Nearest depth that counts, in metres; default: the dataset's.")
+@click.option("--farthest", type=float, help="Farthest depth that counts, in metres; default: the dataset's.")
+@click.option("--png-step", type=float, help="Metres per step of 16-bit PNG files with true depth; default: the dataset's.")
+@json_file
+def evaluate_depth(
+    predictions: Path,
+    truth: Path,
+    dataset: str,
+    predicted: str,
+    alignment: str | None,
+    nearest: float | None,
+    farthest: float | None,
+    png_step: float | None,
+    file: Path | None,
+) -> None:
+    """AbsRel, delta1 and edge F1 of the maps in PREDICTIONS against the depth in TRUTH, up to scale and shift, by Marigold's protocol.
+
+    Both folders hold frame folders, EXR, NPY or 16-bit PNG files of the same names. True depth is in metres.
+    """
+    from .evaluation.depth import DATASETS, compare_folders
+
+    if dataset not in DATASETS:
+        raise InputError(f"There is no dataset {dataset!r}; choose one of {', '.join(DATASETS)}.")
+    changes = {"nearest": nearest, "farthest": farthest, "png_step": png_step}
+    asked = replace(DATASETS[dataset], **{name: value for name, value in changes.items() if value is not None})
+    if not 0 <= asked.nearest < asked.farthest or (png_step is not None and png_step <= 0):
+        raise InputError("The nearest depth must be smaller than the farthest, and a step of a PNG larger than 0.")
+    _check(file)
+    space = alignment or predicted
+    compared = compare_folders(predictions, truth, asked, predicted, space, _watch)
+    settings = {name: None if value == float("inf") else value for name, value in asdict(asked).items()}
+    _tell_compared(asked.title, {"predicted": predicted, "alignment": space, "dataset": settings}, compared, file)
+
+
+@evaluate_group.command("consistency")
+@click.argument("generated", type=FOLDER)
+@click.argument("depth", type=FOLDER)
+@click.option("--predictions", type=FOLDER, help="Maps that were estimated from the pictures; default: the model estimates them.")
+@click.option("--predicted", type=click.Choice(SPACES), default="disparity", show_default=True, help="What these maps hold.")
+@click.option("--model", default="embedded", show_default=True, help="A model's name, or the folder of a pipeline.")
+@click.option("--steps", type=click.IntRange(1), default=20, show_default=True, help="Sampling steps of the estimate.")
+@click.option("--near", type=float, default=2.0, show_default=True, help="Distance of the nearest pixel of a disparity map in metres.")
+@click.option("--far", type=float, default=40.0, show_default=True, help="Distance of the farthest pixel of a disparity map in metres.")
+@json_file
+def evaluate_consistency(
+    generated: Path, depth: Path, predictions: Path | None, predicted: str, model: str, steps: int, near: float, far: float, file: Path | None
+) -> None:
+    """How well pictures in GENERATED keep to the maps in DEPTH that they were made for: their depth is estimated again and compared.
+
+    GENERATED holds frame folders or pictures; DEPTH frame folders or disparity maps of the same names.
+    """
+    from .evaluation.depth import compare_given
+    from .evaluation.folders import maps_in, pictures_in, read_prediction
+
+    if not 0 < near < far:
+        raise InputError(f"The near distance ({near:g} m) must be above 0 and smaller than the far distance ({far:g} m).")
+    _check(file)
+    pictures = pictures_in(generated)
+    protocol = {"estimates": "precomputed" if predictions else model, "steps": None if predictions else steps, "near": near, "far": far}
+    if predictions is None:
+        with tempfile.TemporaryDirectory(prefix="jointdit-evaluate-") as scratch:
+            compared = compare_given(pictures, depth, _by_model(model, steps, Path(scratch)), near, far, _watch)
+    else:
+        maps = maps_in(predictions)
+
+        def read(pair: Pair) -> tuple[np.ndarray, str]:
+            if pair.name not in maps:
+                raise InputError("Nothing was estimated from it.")
+            return read_prediction(maps[pair.name], predicted)
+
+        compared = compare_given(pictures, depth, read, near, far, _watch)
+    _tell_compared("given depth", protocol, compared, file)
+
+
+def _by_model(model: str, steps: int, scratch: Path) -> Callable[[Pair], tuple[np.ndarray, str]]:
+    """Estimates of a model, by way of frame folders in the folder `scratch`."""
+    from .jobs import Job, generate
+    from .models import Models
+    from .pictures import read_disparity
+
+    models = Models()
+    models.find(model)  # one sentence, rather than one for each picture
+
+    def estimate(pair: Pair) -> tuple[np.ndarray, str]:
+        job = Job(task="image_to_depth", output=scratch, image=pair.first, steps=steps, model=model)
+        return read_disparity(generate(job, models, lambda _: None).frame / "disparity.exr"), "disparity"
+
+    return estimate
+
+
+@evaluate_group.command("images")
+@click.argument("generated", type=FOLDER)
+@click.option("--real", type=FOLDER, help="Real pictures, for FID.")
+@click.option("--prompts", type=FILE, help="Prompts for the CLIP score: JSON of names, or a line for each picture; default: those of frame folders.")
+@click.option("--clip-model", help="CLIP model by name or folder; default: ViT-L/14.")
+@json_file
+def evaluate_images(generated: Path, real: Path | None, prompts: Path | None, clip_model: str | None, file: Path | None) -> None:
+    """FID, Inception score and CLIP score of the pictures in GENERATED. Their networks are downloaded when they are first used."""
+    from .evaluation.folders import pictures_in, prompts_in
+    from .evaluation.images import CLIP_MODEL, as_table, measure, read_prompts
+
+    _check(file)
+    pictures = pictures_in(generated)
+    asked = read_prompts(prompts, [*pictures]) if prompts else prompts_in(generated)
+    measured = measure(pictures, pictures_in(real) if real else {}, asked, clip_model or CLIP_MODEL)
+    _tell(measured.notes)
+    click.echo(as_table(generated.absolute().name, measured))
+    _write(file, asdict(measured))
 
 
 @evaluate_group.command("panorama")
@@ -22,26 +208,20 @@ def evaluate_group() -> None:
 @click.option("--seeds", type=click.IntRange(1), default=1, show_default=True, help="Panoramas of each prompt.")
 @click.option("--steps", type=click.IntRange(1), default=20, show_default=True, help="Sampling steps.")
 @click.option("--scenes", type=click.IntRange(1), default=12, show_default=True, help="Procedural panoramas with exact depth.")
-@click.option("--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="Also write the figures to this file.")
+@json_file
 def evaluate_panorama(model: str, seeds: int, steps: int, scenes: int, file: Path | None) -> None:
     """Seams, poles, turns and overlaps of spheres, strips and photographs; and the solved depth of procedural spheres."""
     from .evaluation.panorama import as_json, as_table, measure_model, solved_depth
-    from .frame import check_output
     from .models import Models
     from .wishes import Wish
 
+    _check(file)
     models = Models()
-    try:
-        if file is not None:
-            check_output(file.absolute().parent)
-        found = models.find(model)
-        side = min(found.index.get("native_size") or 1024, 512)
-        pipeline = models.pipeline(found, Wish(4 * side, side, steps))
-    except JointDiTError as error:
-        raise click.ClickException(str(error)) from error
+    found = models.find(model)
+    side = min(found.index.get("native_size") or 1024, 512)
+    pipeline = models.pipeline(found, Wish(4 * side, side, steps))
     solved = [solved_depth(range(scenes), noise) for noise in (0.0, 0.01, 0.02)]
     batch = max(1, models.pairs_at_once(side, side, steps))
     measures = measure_model(pipeline, seeds, steps, batch, lambda what: click.echo(what, err=True))
     click.echo(as_table(measures, solved))
-    if file is not None:
-        file.write_text(json.dumps(as_json(measures, solved), indent=1) + "\n", encoding="utf-8")
+    _write(file, as_json(measures, solved))
