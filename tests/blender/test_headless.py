@@ -462,7 +462,7 @@ def test_the_doctor_passes_on_what_the_generator_says(tmp_path: Path, capfd: pyt
 @pytest.mark.parametrize(
     ("program", "says"),
     [
-        ("import sys; sys.exit('/usr/bin/python: No module named jointdit')", "starts, but does not have the package jointdit: install it"),
+        ("import sys; sys.exit('/usr/bin/python: No module named jointdit')", "starts, but does not have the package jointdit: press Set Up"),
         ("import sys; sys.exit(3)", "does not start the image generator (exit code 3): it said nothing"),
         ("import sys; print('libc is too old', file=sys.stderr); sys.exit(127)", "(exit code 127): libc is too old"),
         (None, "There is no Python at"),
