@@ -12,7 +12,7 @@ from pathlib import Path
 import bpy
 
 sys.path.insert(0, str(Path(__file__).parent))
-from acting import PATIENCE, PROMPT, area, click, click_generate, facts, gaps, jobs, narrow, play, press, results, scroll, shot, sidebar, until, viewport
+from acting import PATIENCE, PROMPT, area, click, click_generate, facts, gaps, jobs, play, press, results, scroll, shot, sidebar, until, viewport
 
 
 def story() -> Iterator[None]:
@@ -62,9 +62,6 @@ def story() -> Iterator[None]:
     yield from point()
     yield from drop()
     yield from scroll(-20)
-    for width in (220, 160):
-        yield from narrow(width)
-        yield from shot(f"narrow-{width}")
     if "STANDIN_STEP_SECONDS" in os.environ:
         yield from fail()
 

@@ -64,7 +64,7 @@ def installed(folder: Path, environment: dict[str, str]) -> Inside:
 def inside(tmp_path_factory: pytest.TempPathFactory) -> Inside:
     """With an image generator that the environment names."""
     folder = tmp_path_factory.mktemp("window")
-    stand_in = {"JOINTDIT_PYTHON": sys.executable} if REAL else {"JOINTDIT_PYTHON": str(standin.write_interpreter(folder)), "STANDIN_STEP_SECONDS": "0.5"}
+    stand_in = {"JOINTDIT_PYTHON": sys.executable} if REAL else {"JOINTDIT_PYTHON": str(standin.write_interpreter(folder)), "STANDIN_STEP_SECONDS": "0.25"}
     return installed(folder, {"PYTHONPATH": str(chroot.REPOSITORY / "backend")} | stand_in)
 
 

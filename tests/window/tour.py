@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import bpy
-from mathutils import Euler
 
 sys.path.insert(0, str(Path(__file__).parent))
 from acting import PATIENCE, area, click_generate, facts, jobs, move, narrow, photograph, play, press, results, scroll, shot, sidebar, until, viewport
@@ -67,13 +66,12 @@ def tour() -> Iterator[None]:
 def make() -> Iterator[None]:
     """Three results by clicks on Generate; while the first is made, the two others wait."""
     settings = bpy.context.scene.jointdit
-    settings.quality = "FINE"
     for number, (prompt, seed) in enumerate(PROMPTS.items()):
         settings.prompt, settings.seed = prompt, seed
         yield
         yield from click_generate()
         if number == 0:
-            yield from until("a preview", lambda: jobs()[0].finished or (jobs()[0].preview > 0 and jobs()[0].step > 8), PATIENCE)
+            yield from until("a preview", lambda: jobs()[0].finished or (jobs()[0].preview > 0 and jobs()[0].step > 5), PATIENCE)
             facts["previewed"] = [jobs()[0].preview > 0, jobs()[0].preview_depth > 0]
             yield from shot("generating")
     yield from until("the results", lambda: all(job.finished for job in jobs()), PATIENCE)
@@ -93,15 +91,8 @@ def look() -> Iterator[None]:
     bpy.context.scene.view_settings.view_transform = "Standard"
     area().spaces.active.shading.type = "MATERIAL"
     area().spaces.active.overlay.show_overlays = False
-    yield from settle(15.0)
+    yield from settle(8.0)
     yield from shot("result")
-    region = area().spaces.active.region_3d
-    region.view_perspective = "PERSP"
-    region.view_location, region.view_distance = (0.0, 9.0, 0.5), 11.0
-    region.view_rotation = Euler((1.25, 0.0, 0.5)).to_quaternion()
-    yield from settle(4.0)
-    yield from shot("orbit")
-    region.view_perspective = "CAMERA"
     yield from scroll(12)
     yield from shot("result-panel")
 
