@@ -11,6 +11,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ class Run:
         """What the panel shows."""
         job = self.job
         state = "failed" if self.failed else "building" if job.state is State.DONE and not self.closed else job.state.value
-        values = {"job_id": job.id, "title": self.order.request.title, "seed": job.params.get("seed", 0), "state": state, "phase": job.phase}
+        values = {"job_id": job.id, "title": self.order.request.title, "seed": str(job.params.get("seed", "")), "state": state, "phase": job.phase}
         times = {"elapsed": float(int(job.taken)), "remaining": -1.0 if job.remaining is None else job.remaining, "again": job.restarts > 0}
         return values | times | {"step": job.step, "total": job.total, "message": self.message, "finished": self.closed}
 
@@ -103,7 +104,7 @@ class Session:
         jobs = [order.request.to_job(output) for order in orders]
         interpreter = preferences.interpreter(context)
         if not self.busy and self.worker.interpreter != interpreter:
-            self.worker.stop()
+            self.worker.release()
             self.worker.interpreter = interpreter
         runs = [Run(self.worker.submit(job), order, context.scene.name) for job, order in zip(jobs, orders, strict=True)]
         self.runs += runs
@@ -124,6 +125,7 @@ class Session:
 
     def finish(self, run: Run) -> None:
         """Block until a run is closed: for background mode, where no timer runs."""
+        self.worker.hold = False  # a render that held the jobs has ended, since we are called; there is no tick to see it
         while not run.closed:
             self.worker.wait(INTERVAL)
             self._settle(patient=False)
@@ -155,14 +157,17 @@ class Session:
         jobs = bpy.context.window_manager.jointdit.jobs
         if rows == self._shown and len(jobs) == len(rows):
             return
+        # A new file's window manager has no rows yet. Of many that wait, few change at a time.
+        known = self._shown if len(jobs) == len(self._shown) else []
         self._shown = rows
         while len(jobs) > len(rows):
             jobs.remove(len(jobs) - 1)
         while len(jobs) < len(rows):
             jobs.add()
-        for item, row in zip(jobs, rows, strict=True):
-            for name, value in row.items():
-                setattr(item, name, value)
+        for item, row, before in zip_longest(jobs, rows, known[: len(rows)]):
+            if row != before:
+                for name, value in row.items():
+                    setattr(item, name, value)
         redraw()
 
     def _settle(self, *, patient: bool = True) -> None:

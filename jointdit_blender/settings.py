@@ -225,7 +225,7 @@ class JOINTDIT_PG_job(bpy.types.PropertyGroup):
 
     job_id: IntProperty()
     title: StringProperty()
-    seed: FloatProperty()
+    seed: StringProperty()
     state: StringProperty()
     phase: StringProperty()
     step: IntProperty()

@@ -16,14 +16,25 @@ if TYPE_CHECKING:
     from bpy.stub_internal.rna_enums import OperatorReturnItems
 
 
-class JOINTDIT_OT_cancel(bpy.types.Operator):
+class OfJob:
+    """An operator on a row of the Jobs panel."""
+
+    job: IntProperty(name="Job", description="Its number in the list", options={"SKIP_SAVE"})
+
+    def run(self) -> session.Run | None:
+        """The job's run; tells the person when it is no longer there."""
+        found = session.current().find(self.job)
+        if found is None:
+            self.report({"WARNING"}, "The job is no longer in the list")  # type: ignore[attr-defined]  # it is an operator's
+        return found
+
+
+class JOINTDIT_OT_cancel(OfJob, bpy.types.Operator):
     """Stop this job"""
 
     bl_idname = "jointdit.cancel"
     bl_label = "Cancel Job"
     bl_options = {"INTERNAL"}
-
-    job: IntProperty(name="Job", description="Its number in the list", options={"SKIP_SAVE"})
 
     def execute(self, _context: bpy.types.Context) -> set[OperatorReturnItems]:
         """Called by Blender."""
@@ -52,20 +63,20 @@ class JOINTDIT_OT_cancel_all(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class JOINTDIT_OT_retry(bpy.types.Operator):
+class JOINTDIT_OT_retry(OfJob, bpy.types.Operator):
     """Run this job again with the settings that it had"""
 
     bl_idname = "jointdit.retry"
     bl_label = "Try Again"
     bl_options = {"INTERNAL"}
 
-    job: IntProperty(name="Job", description="Its number in the list", options={"SKIP_SAVE"})
-
     def execute(self, context: bpy.types.Context) -> set[OperatorReturnItems]:
         """Called by Blender."""
-        run = session.current().find(self.job)
-        if run is None or not run.closed:
-            self.report({"WARNING"}, "The job is no longer in the list" if run is None else "The job has not ended yet")
+        run = self.run()
+        if run is None:
+            return {"CANCELLED"}
+        if not run.closed:
+            self.report({"WARNING"}, "The job has not ended yet")
             return {"CANCELLED"}
         done = start(self, context, lambda: [run.order])
         if done == {"FINISHED"}:
@@ -73,20 +84,17 @@ class JOINTDIT_OT_retry(bpy.types.Operator):
         return done
 
 
-class JOINTDIT_OT_recall_job(bpy.types.Operator):
+class JOINTDIT_OT_recall_job(OfJob, bpy.types.Operator):
     """Put the prompt, the seed and the other settings of this job into the panel"""
 
     bl_idname = "jointdit.recall_job"
     bl_label = "Recall Settings of Job"
     bl_options = {"INTERNAL", "UNDO"}
 
-    job: IntProperty(name="Job", description="Its number in the list", options={"SKIP_SAVE"})
-
     def execute(self, context: bpy.types.Context) -> set[OperatorReturnItems]:
         """Called by Blender."""
-        run = session.current().find(self.job)
+        run = self.run()
         if run is None:
-            self.report({"WARNING"}, "The job is no longer in the list")
             return {"CANCELLED"}
         settings = context.scene.jointdit
         settings.adopt(run.order.options)
@@ -117,20 +125,17 @@ class JOINTDIT_OT_free_memory(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class JOINTDIT_OT_copy_report(bpy.types.Operator):
+class JOINTDIT_OT_copy_report(OfJob, bpy.types.Operator):
     """Copy what went wrong, with the last lines of the log, to send it to the developers"""
 
     bl_idname = "jointdit.copy_report"
     bl_label = "Copy Report"
     bl_options = {"INTERNAL"}
 
-    job: IntProperty(name="Job", description="Its number in the list", options={"SKIP_SAVE"})
-
     def execute(self, context: bpy.types.Context) -> set[OperatorReturnItems]:
         """Called by Blender."""
-        run = session.current().find(self.job)
+        run = self.run()
         if run is None:
-            self.report({"WARNING"}, "The job is no longer in the list")
             return {"CANCELLED"}
         context.window_manager.clipboard = run.report()
         self.report({"INFO"}, "The report is on the clipboard")

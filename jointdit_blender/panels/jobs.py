@@ -66,15 +66,15 @@ def _row(layout: bpy.types.UILayout | None, context: bpy.types.Context, job: Any
     if working:
         row.progress(factor=job.factor, text=progress_text(job))
     elif job.state == "waiting":
-        row.label(text=job.title, icon="TIME", translate=False)
+        row.label(text=_named(job), icon="TIME", translate=False)
     else:
-        row.label(text=job.title, icon=ICONS.get(job.state, "NONE"), translate=False)
+        row.label(text=_named(job), icon=ICONS.get(job.state, "NONE"), translate=False)
     if job.finished:
         row.operator("jointdit.clear_jobs", text="", icon="X", emboss=False).job = job.job_id
     else:
         row.operator("jointdit.cancel", text="", icon="X").job = job.job_id
     if working:
-        sentence(column, context, job.title)
+        sentence(column, context, _named(job))
     if job.preview:
         pictures = column.row(align=True)
         for icon in (job.preview, job.preview_depth):
@@ -87,6 +87,11 @@ def _row(layout: bpy.types.UILayout | None, context: bpy.types.Context, job: Any
         row.operator("jointdit.recall_job", text="Recall Settings").job = job.job_id
     if job.state == "failed":
         column.operator("jointdit.copy_report").job = job.job_id
+
+
+def _named(job: Any) -> str:
+    """Results of one prompt differ by their seeds."""
+    return worded("Seed {seed}: {title}", seed=job.seed, title=job.title) if job.seed else str(job.title)
 
 
 def progress_text(job: Any) -> str:

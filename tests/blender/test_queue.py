@@ -267,6 +267,29 @@ def test_memory_is_given_back_before_cycles_needs_the_card(
     assert (session.current().worker.pid is None) == released and run.job.state is State.DONE
 
 
+def test_a_render_that_held_the_jobs_holds_none_after_it_in_the_background() -> None:
+    """There no timer sees its end."""
+    session.current().worker.hold = True
+    assert bpy.ops.jointdit.generate() == {"FINISHED"}
+
+
+def test_only_rows_that_change_are_written_and_a_new_file_gets_all() -> None:
+    runs = [start(steps=1000), start(seed=6), start(seed=7)]
+    drive(lambda: runs[0].job.step > 2)
+    rows()[2].title = "not ours"
+    step = runs[0].job.step
+    drive(lambda: runs[0].job.step > step)
+    assert [row.title for row in rows()] == ["a green hill", "a green hill", "not ours"] and rows()[0].step >= step
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+    assert [(row.title, row.seed) for row in rows()] == [("a green hill", "5"), ("a green hill", "6"), ("a green hill", "7")]
+    session.current().cancel(runs[1].job.id)
+    assert rows()[1].state == "cancelled" and rows()[2].state == "waiting"
+    session.current().clear()
+    assert [row.seed for row in rows()] == ["5", "7"]
+    session.current().cancel()
+    drive(lambda: not session.current().busy)
+
+
 def test_a_render_asks_before_it_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The handler is really called by Blender."""
     monkeypatch.setattr(memory, "wanted_for_render", lambda _context, _scene: True)
