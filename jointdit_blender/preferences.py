@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,21 +147,7 @@ def output_folder(context: bpy.types.Context) -> Path:
     # Not in the extension's own folder: Blender deletes that when the extension is uninstalled.
     folder = _data_folder("frames")
     folder.mkdir(parents=True, exist_ok=True)
-    bring_over(_own_folder("frames"), folder)
     return folder
-
-
-def bring_over(old: Path, folder: Path) -> None:
-    """Move the results of earlier versions out of the extension's own folder. What cannot be moved, or is there already, stays where it is."""
-    if old == folder:
-        return
-    # Each call looks; once all is moved the old folder is gone.
-    with contextlib.suppress(OSError):
-        for item in list(old.iterdir()):
-            with contextlib.suppress(OSError):
-                if not (folder / item.name).exists():
-                    item.rename(folder / item.name)
-        old.rmdir()
 
 
 def backend_folder() -> Path:

@@ -9,12 +9,10 @@ from typing import Any
 import bpy
 
 from ..core.history import PAGE
-from .layout import LETTER, Sidebar, button_grid, sentence, width, worded
+from .layout import LETTER, UNIT, Sidebar, button_grid, sentence, width, worded
 
 CELL = 86.0
 """Pixels at the default scale that a thumbnail takes."""
-UNIT = 20.0
-"""Pixels at the default scale of a thumbnail of scale 1."""
 
 
 class JOINTDIT_PT_history(Sidebar, bpy.types.Panel):

@@ -8,7 +8,7 @@ from typing import Any
 
 import bpy
 
-from .layout import Sidebar, sentence, width, worded
+from .layout import UNIT, Sidebar, sentence, width, worded
 
 PHASES = {
     "starting": "Starting",
@@ -22,8 +22,6 @@ PHASES = {
 ICONS: dict[str, Any] = {"done": "CHECKMARK", "failed": "ERROR", "cancelled": "CANCEL"}
 MOST_WAITING = 12
 """Waiting jobs that have a row of their own."""
-UNIT = 20.0
-"""Pixels at the default scale of a thumbnail of scale 1."""
 
 
 class JOINTDIT_PT_jobs(Sidebar, bpy.types.Panel):

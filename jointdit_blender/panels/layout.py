@@ -16,6 +16,8 @@ NARROW = 140
 """Pixels at the default scale in which two buttons side by side would be cut off."""
 LETTER, MARGINS = 6.2, 12.0
 """About how wide a letter is, and what a button has besides."""
+UNIT = 20.0
+"""Pixels at the default scale of a thumbnail of scale 1."""
 
 
 class Sidebar:

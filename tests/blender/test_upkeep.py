@@ -354,41 +354,12 @@ def test_another_folder_of_results_shows_in_the_history(tmp_path: Path) -> None:
     assert [result.title for result in bpy.context.window_manager.jointdit.results] == ["a lake"]
 
 
-def test_results_lie_outside_the_extension_and_those_of_earlier_versions_come_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_lie_outside_the_extension(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preferences, "PACKAGE", "bl_ext.user_default.jointdit")
     monkeypatch.setattr(bpy.utils, "user_resource", lambda kind, path="", create=False: str(tmp_path / kind / path))
     monkeypatch.setattr(bpy.utils, "extension_path_user", lambda package, path="", create=False: str(tmp_path / "extension" / path))
-    old, new = tmp_path / "extension/frames", tmp_path / "DATAFILES/jointdit/frames"
-    assert preferences.output_folder(bpy.context) == new and new.is_dir() and not old.exists()
-    for place, text in ((old / "a-hill", "old"), (old / "a-lake", "old"), (new / "a-lake", "new")):
-        place.mkdir(parents=True)
-        (place / "frame.json").write_text(text)
-    assert preferences.output_folder(bpy.context) == new
-    assert sorted((path.parent.name, path.read_text()) for path in new.glob("*/frame.json")) == [("a-hill", "old"), ("a-lake", "new")]
-    assert (old / "a-lake/frame.json").read_text() == "old", "nothing is overwritten and nothing is lost"
-    (old / "a-lake").rename(old / "a-lake-2")
-    for place, text in ((old, "old"), (new, "new")):
-        (place / "notes.txt").write_text(text)
-    preferences.output_folder(bpy.context)
-    assert ((old / "notes.txt").read_text(), (new / "notes.txt").read_text()) == ("old", "new"), "a file would be replaced without a word"
-    (old / "notes.txt").unlink()
-    preferences.output_folder(bpy.context)
-    assert (new / "a-lake-2/frame.json").is_file() and not old.exists(), "nothing is left to look at"
-
-
-def test_results_that_cannot_be_moved_stay_and_are_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    old, new = tmp_path / "old", tmp_path / "new"
-    (old / "a-hill").mkdir(parents=True)
-    new.mkdir()
-
-    def refuse(_path: Path, _target: Path) -> Path:
-        raise OSError("Invalid cross-device link")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "rename", refuse)
-        preferences.bring_over(old, new)
-    assert (old / "a-hill").is_dir() and not list(new.iterdir())
-    preferences.bring_over(tmp_path / "gone", new)
+    folder = preferences.output_folder(bpy.context)
+    assert folder == tmp_path / "DATAFILES/jointdit/frames" and folder.is_dir() and not (tmp_path / "extension").exists()
 
 
 # Check Setup
