@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jointdit.procedural import HORIZONTAL_ANGLE, render
+from jointdit.procedural import render
 from jointdit.procedural.sampling import sample
 
 from jointdit_blender.core.frame import Camera
@@ -146,11 +146,11 @@ def test_no_ground_is_a_sentence(points: np.ndarray, word: str) -> None:
 def test_rendered_scenes_with_a_known_camera() -> None:
     seeds = list(range(40))
     depth = render(seeds, SIZE).depth[:, 0].double().numpy()
-    directions = rays(Camera("perspective", HORIZONTAL_ANGLE), SIZE, SIZE, "planar")
     random = np.random.default_rng(0)
     tilts, heights = [], []
     for seed, distance in zip(seeds, depth, strict=True):
         scene = sample(seed)
+        directions = rays(Camera("perspective", scene.angle), SIZE, SIZE, "planar")
         with np.errstate(divide="ignore"):
             inverse = 1.0 / distance
             inverse += random.normal(0.0, 0.005 * inverse.max(), inverse.shape)

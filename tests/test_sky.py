@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from jointdit.procedural import Batch, render
+from jointdit.procedural.sampling import sample
 from scipy import ndimage
 
 from jointdit_blender.core.frame import Camera
@@ -24,7 +25,10 @@ SIZE = 128
 
 @pytest.fixture(scope="module")
 def scenes() -> Batch:
-    return render(range(60), SIZE)
+    """Pictures from the usual place through the usual lens, in which a sky can be told from the land: no fog, no far lake that mirrors it."""
+    known = [sample(seed).about for seed in range(120)]
+    usual = [{"camera": "eye level", "lens": "normal", "style": "photographic"}.items() <= about.items() for about in known]
+    return render([seed for seed, about in enumerate(known) if usual[seed] and about.get("sky") != "fog" and not about.get("shore")], SIZE)
 
 
 def overlaps(batch: Batch, disparity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

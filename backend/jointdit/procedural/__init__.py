@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Procedural RGB-D scenes with captions: `render(seeds)` gives a `Batch`, the same for the same seeds."""
 
-from .render import Batch, render
+from .render import Batch, Prepared, draw, prepare, render
+from .rewording import HELD_OUT_WORDS, reworded
 from .sampling import HORIZONTAL_ANGLE
 
-__all__ = ["HORIZONTAL_ANGLE", "Batch", "render"]
+__all__ = ["HELD_OUT_WORDS", "HORIZONTAL_ANGLE", "Batch", "Prepared", "draw", "prepare", "render", "reworded"]

@@ -6,7 +6,7 @@ A ray is origin + t * direction; origin and direction are triples of tensors. Ra
 of scene parameters, parameters as (L, 1). Every function gives t, infinity where the ray misses; only t > 0 counts.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from .textures import crest
 
 Vector = tuple[Tensor, Tensor, Tensor]
 INFINITY = float("inf")
-TINY = 1e-12
+TINY = 1e-20  # added to what may be 0, lost on anything else
 
 
 def dot(a: Vector, b: Vector) -> Tensor:
@@ -84,6 +84,29 @@ def polyhedron(origin: Vector, direction: Vector, planes: Tensor) -> tuple[Tenso
     return torch.where((enter < leave) & (enter > 0), enter, INFINITY), face
 
 
+def box(origin: Vector, direction: Vector, shape: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """t and face (0 +x, 1 -x, 2 +y, 3 -y, 4 +z, 5 -z) of the entry into an upright box.
+
+    shape: centre x, y, z, half sides x, y, z, and the box's own x axis as world x and z.
+    """
+    across, along_ = shape[6], shape[7]
+    ox, oy, oz = (origin[i] - shape[i] for i in range(3))
+    dx, dz = direction[0] * across + direction[2] * along_, direction[2] * across - direction[0] * along_
+    own = ((ox * across + oz * along_, dx), (oy, direction[1]), (oz * across - ox * along_, dz))
+    enter = leave = face = None
+    for axis, (start, slope) in enumerate(own):
+        inverse = 1 / (slope + TINY)
+        middle, reach = -start * inverse, shape[3 + axis] * inverse.abs()
+        opening, closing = middle - reach, middle + reach
+        side = (slope > 0) + 2.0 * axis
+        if enter is None:
+            enter, leave, face = opening, closing, side
+            continue
+        face = torch.where(opening > enter, side, face)
+        enter, leave = torch.maximum(enter, opening), torch.minimum(leave, closing)
+    return torch.where((enter < leave) & (enter > 0), enter, INFINITY), face
+
+
 def curtain(origin: Vector, direction: Vector, shape: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """t and metres below the crest for a leaning plane z = distance + lean * y that ends at a mountain's crest line.
 
@@ -94,34 +117,3 @@ def curtain(origin: Vector, direction: Vector, shape: Sequence[Tensor]) -> tuple
     x, y = origin[0] + t * direction[0], origin[1] + t * direction[1]
     below = base + height * crest(x / length + offset) - y
     return torch.where((t > 0) & (below > 0), t, INFINITY), below
-
-
-Rows = Tensor | slice | None  # which of the L rows: an index, a run, or all
-
-
-def slots(counts: Tensor) -> list[Rows]:
-    """For each padded slot the rows that use it: None where all do, a slice where they are neighbours (no copy), else an index."""
-    found: list[Rows] = []
-    for slot in range(int(counts.max())):
-        rows = (counts > slot).nonzero()[:, 0]
-        first, last = int(rows[0]), int(rows[-1])
-        if len(rows) == len(counts):
-            found.append(None)
-        elif last - first + 1 == len(rows):
-            found.append(slice(first, last + 1))
-        else:
-            found.append(rows)
-    return found
-
-
-def picked(array: Tensor, rows: Rows) -> Tensor:
-    """The rows (L', ...) of an array (L, ...), itself for None or where one row serves all."""
-    if rows is None or array.shape[0] == 1:
-        return array
-    return array[rows] if isinstance(rows, slice) else array.index_select(0, rows)
-
-
-def each_slot(counts: Tensor, tensors: Sequence[Tensor], visit: Callable[..., None]) -> None:
-    """Call visit(slot, rows, *tensors[rows]) for every slot in use."""
-    for slot, rows in enumerate(slots(counts)):
-        visit(slot, rows, *(picked(tensor, rows) for tensor in tensors))

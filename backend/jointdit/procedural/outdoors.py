@@ -1,15 +1,20 @@
 # SPDX-FileCopyrightText: 2026 JointDiT for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ground, hills, mountains, sky and light of an open landscape."""
+"""Ground, shores, roads, hills and mountains of an open landscape, and the trees, rocks and walls that belong to it."""
 
 import math
 from random import Random
 
-from .palette import GROUNDS, SKIES, TRUNK, Colour, linear
-from .scene import Material, Scene
+from .buildings import barrier
+from .cameras import pick
+from .palette import GROUNDS, OBJECT_COLOURS, ROADS, SEA, Colour, linear, scaled, vary
+from .placing import NO_ROAD, on_road
+from .plants import bush, grove, plant
+from .scene import HORIZONTAL_ANGLE, Material, Scene
+from .solids import Stand, rock
+from .weather import light
 
-GROUND_WEIGHTS = {"grass": 3.0, "sand": 1.6, "snow": 1.4, "dirt": 0.9, "stone": 0.8, "water": 1.5}
-SKY_WEIGHTS = {"clear": 2.6, "cloudy": 2.0, "sunset": 1.8, "overcast": 1.0, "night": 1.5}
+GROUND_WEIGHTS = {"grass": 3.2, "sand": 1.9, "snow": 1.4, "dirt": 0.9, "stone": 0.8, "water": 1.3}
 MOUNTAIN_KINDS: dict[str, tuple[Colour, Colour, tuple[float, float]]] = {  # rock, second, snow line as a share of the height
     "snowy": ((0.40, 0.39, 0.42), (0.95, 0.96, 0.99), (0.22, 0.48)),
     "rocky": ((0.47, 0.42, 0.38), (0.62, 0.56, 0.50), (0.45, 0.75)),
@@ -21,17 +26,22 @@ MOUNTAINS_BY_GROUND = {
     "stone": ("snowy", "rocky"), "water": ("green", "rocky", "snowy"),
 }  # fmt: skip
 GRAIN = {"grass": (0.9, 1.2), "sand": (0.7, 2.5), "snow": (0.6, 3.0), "dirt": (0.9, 1.0), "stone": (0.9, 1.1), "water": (0.5, 4.0)}
-
-
-def vary(rng: Random, colour: Colour, amount: float = 0.03) -> Colour:
-    """The colour a little off."""
-    red, green, blue = (min(1.0, max(0.0, c + rng.uniform(-amount, amount))) for c in colour)
-    return red, green, blue
+SHORES = {"sand": 0.45, "grass": 0.14, "stone": 0.14, "snow": 0.06}  # how likely there is water behind
+ROAD_LIKELY = {"grass": 0.24, "sand": 0.12, "snow": 0.12, "dirt": 0.20, "stone": 0.12}
+ROAD_KINDS: dict[str, dict[str, float]] = {
+    "grass": {"asphalt": 2, "dirt": 2, "gravel": 1}, "sand": {"asphalt": 1}, "snow": {"asphalt": 1}, "dirt": {"asphalt": 1}, "stone": {"asphalt": 1, "dirt": 1},
+}  # fmt: skip
+TREES_ON = ("grass", "snow", "dirt")
+BARRIER_LIKELY = 0.13
+ROCKS_LIKELY = {"sand": 0.14, "dirt": 0.2, "stone": 0.25, "grass": 0.12, "snow": 0.1}
+BUSHES_LIKELY = {"grass": 0.16, "dirt": 0.12}
+LEAST_WATER = 0.11  # of the half height, between a shore and the horizon
+USUAL_HALF = math.tan(math.radians(HORIZONTAL_ANGLE) / 2)
 
 
 def landscape(rng: Random, scene: Scene) -> None:
     """Fill in everything but the things that stand there, and say so in `about`."""
-    ground = rng.choices(list(GROUND_WEIGHTS), list(GROUND_WEIGHTS.values()))[0]
+    ground = pick(rng, GROUND_WEIGHTS)
     look = GROUNDS[ground]
     grain, size = GRAIN[ground]
     material = Material(vary(rng, look.colour), vary(rng, look.second), grain, size * rng.uniform(0.8, 1.3), water=float(ground == "water"))
@@ -40,106 +50,142 @@ def landscape(rng: Random, scene: Scene) -> None:
     relief = rng.choices(("none", "hills", "mountains"), (0.15, 0.35, 0.5) if bare else (0.5, 0.2, 0.3))[0]
     if ground == "water" and relief == "hills":
         relief = "none"
-    scene.about |= {"ground": ground, "relief": relief, "trees": ""}
+    if bare and relief == "none" and scene.about["style"] == "line":  # a line alone is no drawing
+        relief = "mountains"
+    light(rng, scene)
+    if scene.about["sky"] == "fog" or (relief == "mountains" and not scene.about["horizon"]):
+        relief = "none"
+    scene.about |= {"ground": ground, "relief": relief, "trees": "", "shore": "", "road": "", "barrier": "", "rocks": False, "bushes": False}
     if relief == "mountains":
         scene.about["mountains"] = rng.choice(MOUNTAINS_BY_GROUND[ground])
+    scene.environment |= {"road": NO_ROAD, "road_colour": (0.0,) * 3, "shore": (0.0,) * 5, "shore_colour": linear(vary(rng, SEA, 0.02))}
+    if rng.random() < SHORES.get(ground, 0):
+        shore(rng, scene)
+    elif rng.random() < ROAD_LIKELY.get(ground, 0):
+        road(rng, scene)
     uplands(rng, scene, material)
-    if bare and ground in ("grass", "snow", "dirt") and rng.random() < 0.35:
+    if bare and ground in TREES_ON and not scene.about["shore"] and rng.random() < 0.38:
         scene.about["trees"] = rng.choice(("fir", "round"))
         grove(rng, scene, scene.about["trees"])
-    light(rng, scene)
+    scatter(rng, scene)
+
+
+def shore(rng: Random, scene: Scene) -> None:
+    """Water behind a shore line: the sea behind a beach, a lake elsewhere."""
+    beach = scene.about["ground"] == "sand"
+    scene.about["shore"] = "sea" if beach else "lake"
+    if scene.about["camera"] == "bird's-eye":
+        start = rng.uniform(1.3, 2.2) * scene.camera_height / math.tan(-scene.pitch)
+    else:
+        start = rng.uniform(9, 26 if scene.about["sky"] != "fog" else 13)
+        start = min(start, scene.camera_height / (LEAST_WATER * scene.half))
+    slope = rng.choice((0.0, rng.uniform(-0.12, 0.12), rng.uniform(-0.45, 0.45)))
+    scene.environment["shore"] = (start, slope, rng.uniform(0.2, 0.9), rng.uniform(0.08, 0.25), 1.0 if beach else 0.25)
+    scene.free = 0.72 * start
+
+
+def road(rng: Random, scene: Scene) -> None:
+    """A road or path that runs away into the distance."""
+    kind = pick(rng, ROAD_KINDS[scene.about["ground"]])
+    scene.about["road"] = kind
+    narrow = kind != "asphalt" and rng.random() < 0.6
+    half = rng.uniform(0.6, 1.0) if narrow else rng.uniform(1.6, 2.6)
+    slope = rng.choice((0.0, rng.uniform(-0.35, 0.35), rng.uniform(-0.35, 0.35))) * scene.half / USUAL_HALF
+    start = rng.uniform(-1.5, 1.5) - 4 * slope
+    swing = rng.uniform(0.5, 1.6) if kind != "asphalt" or rng.random() < 0.3 else 0.0
+    scene.environment["road"] = (start, slope, swing, rng.uniform(0.06, 0.14), half, float(kind == "asphalt" and rng.random() < 0.75))
+    scene.environment["road_colour"] = linear(vary(rng, ROADS[kind], 0.03))
+
+
+def scatter(rng: Random, scene: Scene) -> None:
+    """Rocks, bushes, a wall or a fence, now and then; named in `about`."""
+    ground, above = scene.about["ground"], scene.about["camera"] == "bird's-eye"
+    fogged = scene.about["sky"] == "fog"
+    free = ground in TREES_ON and not scene.about["road"] and not scene.about["shore"] and scene.about["camera"] == "eye level"
+    if free and rng.random() < BARRIER_LIKELY:
+        scene.about["barrier"] = pick(rng, {"stone wall": 1.0, "brick wall": 0.8, "wooden fence": 1.6})
+        z = rng.uniform(9, 15) if fogged or scene.kind == "landscape" else rng.uniform(14, 24)
+        barrier(rng, scene, scene.about["barrier"], z)
+        scene.free = z * (1 - 0.22 * scene.half) - 1.5
+    for name, likely in (("rocks", ROCKS_LIKELY), ("bushes", BUSHES_LIKELY)):
+        if rng.random() > likely.get(ground, 0):
+            continue
+        far = 2.2 * scene.camera_height / math.tan(-scene.pitch) if above else min(24.0, scene.free)
+        near = max(6.0, 1.1 * scene.camera_height / math.tan(min(1.4, math.atan(scene.half) - scene.pitch)) + 2)
+        for _ in range(rng.randint(3, 6)):
+            z = rng.uniform(near, max(near + 1, far))
+            x, high = rng.uniform(-0.95, 0.95) * scene.half * z, rng.uniform(0.3, 0.9) * (2 if above else 1)
+            if on_road(scene, x, z, 1.0):
+                continue
+            scene.about[name] = True
+            if name == "bushes":
+                bush(rng, scene, x, z, high + 0.3)
+            else:
+                colour = vary(rng, scaled(OBJECT_COLOURS[rng.choice(("grey", "grey", "brown"))], 0.9), 0.03)
+                scene.footprints.append((x, z, rock(scene, Stand(x, z, high, rng.uniform(0, 6), colour, colour), rng)))
 
 
 def uplands(rng: Random, scene: Scene, ground: Material) -> None:
     """The hills or mountains that `about` tells of."""
     if scene.about["relief"] == "hills":
-        hills(rng, scene, ground)
+        (dunes if scene.about["ground"] == "sand" and not scene.about["shore"] else hills)(rng, scene, ground)
     if scene.about["relief"] == "mountains":
         mountains(rng, scene, scene.about["mountains"])
 
 
-def grove(rng: Random, scene: Scene, kind: str) -> None:
-    """Five to eight plain trees of one kind at different distances, none hiding the whole view."""
-    count = rng.randint(5, 8)
-    for index in range(count):
-        z, height = rng.uniform(11, 32), rng.uniform(4, 7.5)
-        x = ((index + rng.uniform(0.2, 0.8)) / count * 2 - 1) * 0.52 * z
-        factor = rng.uniform(0.8, 1.1)
-        colour = vary(rng, (0.18 * factor, 0.42 * factor, 0.13 * factor), 0.02)
-        dark = tuple(0.55 * c for c in colour)
-        leaves = Material(colour, dark, 0.8, height * 0.09)
-        scene.frustum(x, z, 0, height * 0.4, height * 0.045, height * 0.04, Material(TRUNK))
-        if kind == "fir":
-            scene.frustum(x, z, height * 0.18, height, height * rng.uniform(0.2, 0.26), 0, leaves)
-        else:
-            wide = height * rng.uniform(0.24, 0.32)
-            scene.ellipsoid((x, height * 0.68, z), (wide, height * 0.32, wide), leaves)
-
-
 def hills(rng: Random, scene: Scene, ground: Material) -> None:
-    """Flat ellipsoids sunk in the ground, of the ground's colour."""
-    for index in range(rng.randint(3, 5)):
+    """Flat ellipsoids sunk in the ground, of the ground's colour; those across water are green."""
+    zoom = scene.half / USUAL_HALF
+    if scene.about["shore"]:
+        ground = Material(vary(rng, GROUNDS["grass"].colour), vary(rng, GROUNDS["grass"].second), 0.9, 1.5)
+    for index in range(rng.randint(3, 5) + (2 if zoom > 1.2 else 0)):
         z = rng.uniform(60, 85) + index * rng.uniform(12, 30)
-        tall = z * rng.uniform(0.07, 0.16)
-        wide, deep = z * rng.uniform(0.35, 0.7), rng.uniform(22, 30) + 0.1 * z
-        x = (rng.uniform(-0.55, 0.55) if index else rng.choice((-0.3, 0.3))) * z
-        factor = rng.uniform(0.82, 1.05)
-        tint = tuple(min(1.0, c * factor) for c in ground.colour)
+        tall = z * rng.uniform(0.07, 0.16) * min(1.0, zoom)
+        wide, deep = z * rng.uniform(0.35, 0.7) * min(1.0, zoom), rng.uniform(22, 30) + 0.1 * z
+        x = (rng.uniform(-0.55, 0.55) if index else rng.choice((-0.3, 0.3))) * z * zoom
+        tint = scaled(ground.colour, rng.uniform(0.82, 1.05))
         scene.ellipsoid(
             (x, -0.15 * tall, z), (wide, tall * 1.15, deep), Material(tint, ground.second, ground.grain, ground.grain_size * 3), hill=True
         )
 
 
+def dunes(rng: Random, scene: Scene, ground: Material) -> None:
+    """Long low hills of sand one behind the other, a darker one after a lighter."""
+    zoom = scene.half / USUAL_HALF
+    z = rng.uniform(42, 50)
+    for index in range(rng.randint(6, 8)):
+        side = 1 if index % 2 else -1
+        tall = z * rng.uniform(0.045, 0.085) * min(1.0, zoom) * (1 + 0.12 * index)
+        x = side * rng.uniform(0.1, 0.5) * z * zoom
+        tint = scaled(ground.colour, rng.uniform(0.98, 1.06) if index % 2 else rng.uniform(0.80, 0.88))
+        material = Material(tint, scaled(tint, 0.88), 0.5, 6.0)
+        scene.ellipsoid((x, -0.1 * tall, z), (z * rng.uniform(0.5, 0.8) * zoom, tall * 1.1, z * rng.uniform(0.2, 0.26)), material, hill=True)
+        z *= rng.uniform(1.2, 1.35)
+
+
 def mountains(rng: Random, scene: Scene, kind: str) -> None:
-    """One to three ridges behind one another."""
-    rock, second, line = MOUNTAIN_KINDS[kind]
-    count = rng.choices((1, 2, 3), (0.35, 0.45, 0.2))[0]
+    """One to four ridges behind one another."""
+    rocks, second, line = MOUNTAIN_KINDS[kind]
+    count = rng.choices((1, 2, 3, 4), (0.22, 0.38, 0.28, 0.12))[0]
     distance = rng.uniform(160, 300)
     snow = rng.uniform(*line)
+    zoom = min(1.0, scene.half / USUAL_HALF)
     for index in range(count):
-        elevation = rng.uniform(0.09, 0.15) + 0.05 * index + (0.05 if count == 1 else 0)
-        height = distance * elevation * 1.35
-        surface = scene.surface(Material(vary(rng, rock), second), normal=(0, 0.5, -0.86))
+        elevation = rng.uniform(0.09, 0.15) + 0.05 * index + (0.05 if count == 1 else 0) - (0.02 if count == 4 else 0)
+        height = distance * elevation * 1.35 * zoom
+        surface = scene.surface(Material(vary(rng, rocks), second), normal=(0, 0.5, -0.86))
         scene.curtains.append((distance, 0.45, -0.02 * height, height, height * rng.uniform(1.1, 1.7), rng.uniform(0, 32), snow, surface))
-        distance *= rng.uniform(1.5, 2.0)
+        distance *= rng.uniform(1.4, 1.9)
 
 
-def towards(azimuth: float, elevation: float) -> tuple[float, float, float]:
-    """Unit vector; azimuth 0 is straight ahead, positive to the right; radians."""
-    return math.sin(azimuth) * math.cos(elevation), math.sin(elevation), math.cos(azimuth) * math.cos(elevation)
-
-
-def light(rng: Random, scene: Scene) -> None:
-    """Sky, light and haze."""
-    name = rng.choices(list(SKY_WEIGHTS), list(SKY_WEIGHTS.values()))[0]
-    sky = SKIES[name]
-    side = rng.choice((-1, 1))
-    azimuth = side * rng.uniform(math.radians(70), math.radians(150))
-    elevation = math.radians(rng.uniform(*sky.elevation))
-    disc, colour, shape = (0.0, -1.0, 0.0), (1.0, 0.9, 0.7), (0.0, 0.0)
-    if name == "sunset":
-        azimuth = side * rng.uniform(math.radians(60), math.radians(115))
-        disc = towards(side * math.radians(rng.uniform(3, 20)), math.radians(rng.uniform(2.5, 7)))
-        colour, shape = linear((1.0, rng.uniform(0.78, 0.9), rng.uniform(0.45, 0.6))), (math.radians(rng.uniform(1.6, 2.4)), 1.0)
-    moon = name == "night" and rng.random() < 0.7
-    if name == "night":
-        disc = towards(side * math.radians(rng.uniform(4, 18)), math.radians(rng.uniform(13, 19)))
-        colour, shape = linear((0.93, 0.94, 0.88)), (math.radians(rng.uniform(1.5, 2.3)) if moon else 0.0, 0.10 if moon else 0.0)
-    cloud = rng.uniform(*sky.cloud)
-    scene.environment = {
-        "light": towards(azimuth, elevation),
-        "sun": sky.sun,
-        "ambient": sky.ambient,
-        "zenith": linear(vary(rng, sky.zenith, 0.02)),
-        "horizon": linear(vary(rng, sky.horizon, 0.02)),
-        "disc": disc,
-        "disc_colour": colour,
-        "disc_shape": shape,
-        "cloud": (cloud if cloud > 0.15 else 0.0,),
-        "cloud_colour": linear(sky.cloud_colour),
-        "stars": (rng.uniform(0.6, 0.9) if name == "night" else 0.0,),
-        "salt": (float(rng.randint(0, 40)),),
-        "fog": (rng.uniform(*sky.fog),),
-        "shade": (0.35 if name == "overcast" else 0.85,),
-    }
-    scene.about |= {"sky": name, "moon": moon}
+def village_trees(rng: Random, scene: Scene, taken: list[tuple[float, float, float]]) -> None:
+    """Trees between and behind houses, none in front of one; taken: x, z and room of each house."""
+    kind = rng.choice(("fir", "round", "round"))
+    far = max(z for _, z, _ in taken)
+    for _ in range(rng.randint(3, 7)):
+        z = rng.uniform(0.75, 1.35) * far
+        x, height = rng.uniform(-0.95, 0.95) * scene.half * z, rng.uniform(3.5, 6.5)
+        hides = any(z < b + room and abs(x / z - a / b) < (room + 0.33 * height) / b for a, b, room in taken)
+        if not hides and not on_road(scene, x, z, 1.5) and z < 1.2 * scene.free:
+            plant(rng, scene, kind, x, z, height)
+            scene.about["trees"] = kind

@@ -1,84 +1,155 @@
 # SPDX-FileCopyrightText: 2026 JointDiT for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A list of scenes as padded tensors, one row a scene."""
+"""A list of scenes as arrays: all primitives of a kind in one table, and for each row of rays those that it may meet."""
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from .scene import SURFACE_FIELDS, Scene
+from .tiles import TILES, Bounds, Lists, bounds_of, everything, seen_by_tiles, shaded_tiles
+
+Array = TypeVar("Array", np.ndarray, Tensor)
 
 CURTAIN_FIELDS = ("distance", "lean", "base", "height", "length", "offset", "snow", "surface")
+SOLIDS = ("ellipsoids", "frusta", "boxes", "roofs", "rocks")  # they throw shadows
+KINDS = {"ellipsoids": 7, "frusta": 7, "boxes": 9, "roofs": 21, "rocks": 37, "hills": 7, "curtains": 8, "footprints": 3}
+MOST_PLANES = {"roofs": 5, "rocks": 9}
+OUTSIDE = (0.0, 0.0, 0.0, float("inf"))  # a plane with everything inside
+BOX_NORMALS = np.array(((1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1)), np.float32)
+FEATURES = {"water": "water", "brick": "brick"}  # costly parts of shading, by the surface field that asks for them
+COSTLY = {"stars": 0, "cloud": 0, "road": 4, "shore": 0, "flat": 0}  # and by the environment's entry and which of its numbers is then above 0
 
 
 @dataclass(frozen=True)
-class Packed:
-    """B scenes. `counts[kind]` (B,) tells how many of the K padded slots of a kind a scene uses.
+class Packed(Generic[Array]):
+    """B scenes, and L rows of rays that each look into one of them.
 
-    camera (B, 2): height in metres, pitch in radians. ellipsoids/hills/frusta (B, K, 7), polyhedra (B, K, P, 4) with
-    polyhedron_surfaces (B, K), curtains (B, K, 8), footprints (B, K, 3), environment[name] (B, n). surfaces (fields, N, S) are those of
-    the N scenes packed first, and row (B,) tells which of them each scene is.
+    camera (L, 3): height in metres, pitch in radians, half width of the image plane. environment[name] (L, n). scene, first (L,): which scene, and its
+    first surface. primitives[kind] (F, N): those of all scenes; seen[kind] and shading[kind]: which of them a row may meet, or have its light taken by.
+    surfaces (fields, N): linear colours. flags: the costly parts of shading that any scene needs.
     """
 
-    camera: Tensor
-    arrays: dict[str, Tensor]
-    counts: dict[str, Tensor]
-    surfaces: Tensor
-    row: Tensor
-    environment: dict[str, Tensor]
+    camera: Array
+    environment: dict[str, Array]
+    scene: Array
+    first: Array
+    primitives: dict[str, Array]
+    seen: dict[str, Lists[Array]]
+    shading: dict[str, Lists[Array]]
+    surfaces: Array
+    flags: frozenset[str]
 
-    def rows(self, index: Tensor) -> "Packed":
-        """The scenes at `index` (L,), with repetition: L rows."""
+    def rows(self, index: Any) -> "Packed[Array]":
+        """The rows at `index`, an index or a slice; with repetition if the index repeats."""
         return Packed(
             self.camera[index],
-            {name: array[index] for name, array in self.arrays.items()},
-            {name: count[index] for name, count in self.counts.items()},
-            self.surfaces,
-            self.row[index],
             {name: value[index] for name, value in self.environment.items()},
+            self.scene[index],
+            self.first[index],
+            self.primitives,
+            {kind: lists.rows(index) for kind, lists in self.seen.items()},
+            {kind: lists.rows(index) for kind, lists in self.shading.items()},
+            self.surfaces,
+            self.flags,
         )
 
-
-def padded(lists: Sequence[Sequence[Sequence[float]]], width: int) -> np.ndarray:
-    """Ragged (B, k, width) numbers as a zero-padded float32 array (B, K, width)."""
-    array = np.zeros((len(lists), max(len(rows) for rows in lists), width), np.float32)
-    for row, values in enumerate(lists):
-        if values:
-            array[row, : len(values)] = values
-    return array
+    def on(self, device: torch.device) -> "Packed[Tensor]":
+        """The same as tensors on a device."""
+        return _converted(self, lambda array: torch.from_numpy(array).to(device, non_blocking=True))
 
 
-def pack(scenes: Sequence[Scene], device: torch.device) -> Packed:
-    """Tensors on `device` for scenes of one stage (all outdoors or all indoors, so that the environments share their names)."""
-    planes_at_most = max((len(planes) for scene in scenes for planes, _ in scene.polyhedra), default=0)
-    filler = (0.0, 0.0, 0.0, math.inf)  # always inside
-    polyhedra = [
-        [[value for plane in planes + [filler] * (planes_at_most - len(planes)) for value in plane] + [first] for planes, first in scene.polyhedra]
-        for scene in scenes
-    ]
-    flat = padded(polyhedra, planes_at_most * 4 + 1)
-    arrays = {
-        "ellipsoids": padded([scene.ellipsoids for scene in scenes], 7),
-        "hills": padded([scene.hills for scene in scenes], 7),
-        "frusta": padded([scene.frusta for scene in scenes], 7),
-        "polyhedra": flat[..., :-1].reshape(len(scenes), flat.shape[1], planes_at_most, 4),
-        "polyhedron_surfaces": flat[..., -1],
-        "curtains": padded([scene.curtains for scene in scenes], len(CURTAIN_FIELDS)),
-        "footprints": padded([scene.footprints for scene in scenes], 3),
-    }
-    kinds = ("ellipsoids", "hills", "frusta", "polyhedra", "curtains", "footprints")
-    surfaces = padded([scene.surfaces for scene in scenes], len(SURFACE_FIELDS))
+def _converted(value: Any, convert: Callable[[Any], Any]) -> Any:
+    """The dataclass, dict or array with every array in it converted."""
+    if isinstance(value, Packed | Lists):
+        return type(value)(**{field.name: _converted(getattr(value, field.name), convert) for field in fields(value)})
+    if isinstance(value, dict):
+        return {name: _converted(item, convert) for name, item in value.items()}
+    return convert(value) if isinstance(value, np.ndarray) else value
+
+
+def flattened(polyhedra: Sequence[tuple[list[tuple[float, ...]], Any, int]], most: int) -> list[list[float]]:
+    """Rows of `most` planes and the first surface."""
+    return [[x for plane in planes for x in plane] + [*OUTSIDE] * (most - len(planes)) + [first] for planes, _, first in polyhedra]
+
+
+def tables(scenes: Sequence[Scene]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """For each kind: primitives (N, F) with their surface last, still counted within their scene; their scene (N,); reaches of polyhedra (N, 6)."""
+    rows: dict[str, list[Any]] = {kind: [] for kind in KINDS}
+    owners: dict[str, list[int]] = {kind: [] for kind in KINDS}
+    reaches: dict[str, list[Any]] = {kind: [] for kind in MOST_PLANES}
+    for number, scene in enumerate(scenes):
+        for kind in ("ellipsoids", "frusta", "boxes", "hills", "curtains", "footprints"):
+            found = getattr(scene, kind)
+            rows[kind] += found
+            owners[kind] += [number] * len(found)
+        for solid in scene.polyhedra:
+            kind = "roofs" if len(solid[0]) <= MOST_PLANES["roofs"] else "rocks"
+            rows[kind] += flattened((solid,), MOST_PLANES[kind])
+            owners[kind].append(number)
+            reaches[kind].append(solid[1])
+    arrays = {kind: np.array(rows[kind], np.float32).reshape(-1, width) for kind, width in KINDS.items()}
+    return arrays, {kind: np.array(owner, np.int64) for kind, owner in owners.items()}, {k: np.array(v).reshape(-1, 6) for k, v in reaches.items()}
+
+
+def surface_table(scenes: Sequence[Scene], boxes: np.ndarray, box_owners: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Surfaces (fields, N) with linear colours, the first surface of each scene (B,) and of each box: those of the boxes come last."""
+    plain = np.array([row for scene in scenes for row in scene.surfaces], np.float32)
+    first = np.cumsum([0] + [len(scene.surfaces) for scene in scenes])
+    if len(boxes):
+        materials = np.array([row for scene in scenes for row in scene.materials], np.float32)
+        start = np.cumsum([0] + [len(scene.materials) for scene in scenes])
+        across, along = boxes[:, None, 6], boxes[:, None, 7]
+        sides = np.zeros((len(boxes), 6, len(SURFACE_FIELDS)), np.float32)
+        sides[:, :, 7] = BOX_NORMALS[:, 0] * across - BOX_NORMALS[:, 2] * along
+        sides[:, :, 8] = BOX_NORMALS[:, 1]
+        sides[:, :, 9] = BOX_NORMALS[:, 0] * along + BOX_NORMALS[:, 2] * across
+        sides[:, :, 10:] = materials[(start[box_owners] + boxes[:, 8].astype(np.int64))][:, None]
+        plain = np.concatenate((plain, sides.reshape(-1, len(SURFACE_FIELDS))))
+    table = np.ascontiguousarray(plain.T)
+    colours = table[10:16]
+    table[10:16] = np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
+    return table, first[:-1], first[-1] + 6 * np.arange(len(boxes))
+
+
+def pack(scenes: Sequence[Scene], tiled: bool = True) -> Packed[np.ndarray]:
+    """Scenes of one stage (all outdoors or all indoors, so that the environments share their names), TILES rows each: the tiles of its picture.
+
+    Not `tiled`: one row each, that may meet everything in its scene.
+    """
+    arrays, owners, reaches = tables(scenes)
+    surfaces, first, box_first = surface_table(scenes, arrays["boxes"], owners["boxes"])
+    camera = np.array([(scene.camera_height, scene.pitch, scene.half) for scene in scenes], np.float32)
+    environment = {name: np.array([scene.environment[name] for scene in scenes], np.float32) for name in scenes[0].environment}
+    bounds: dict[str, Bounds] = {kind: bounds_of(kind, arrays[kind], reaches.get(kind)) for kind in KINDS}
+    if tiled:
+        seen = {kind: seen_by_tiles(bounds[kind], owners[kind], camera) for kind in KINDS}
+        shading = {kind: shaded_tiles(bounds[kind], owners[kind], camera, environment) for kind in SOLIDS}
+    else:
+        seen = {kind: everything(owners[kind], len(scenes)) for kind in KINDS}
+        shading = {kind: seen[kind] for kind in SOLIDS}
+    for kind in KINDS:
+        if kind == "boxes":
+            arrays[kind][:, -1] = box_first
+        elif kind != "footprints":
+            arrays[kind][:, -1] += first[owners[kind]]
+    flags = {name for name, field in FEATURES.items() if (surfaces[SURFACE_FIELDS.index(field)] > 0).any()}
+    flags |= {name for name, place in COSTLY.items() if name in environment and (environment[name][:, place] > 0).any()}
+    if "shore" in flags:
+        flags.add("water")
+    scene = np.repeat(np.arange(len(scenes)), TILES if tiled else 1)
     return Packed(
-        camera=torch.tensor([(scene.camera_height, scene.pitch) for scene in scenes], dtype=torch.float32, device=device),
-        arrays={name: torch.from_numpy(np.ascontiguousarray(array)).to(device) for name, array in arrays.items()},
-        counts={kind: torch.tensor([len(getattr(scene, kind)) for scene in scenes], device=device) for kind in kinds},
-        surfaces=torch.from_numpy(np.ascontiguousarray(surfaces.transpose(2, 0, 1))).to(device),
-        row=torch.arange(len(scenes), device=device),
-        environment={
-            name: torch.tensor([scene.environment[name] for scene in scenes], dtype=torch.float32, device=device) for name in scenes[0].environment
-        },
+        camera[scene],
+        {name: value[scene] for name, value in environment.items()},
+        scene,
+        first[scene].astype(np.float32),
+        {kind: np.ascontiguousarray(array.T) for kind, array in arrays.items()},
+        seen,
+        shading,
+        surfaces,
+        frozenset(flags),
     )

@@ -3,6 +3,7 @@
 """Named colours, grounds and skies of the procedural scenes. Colours are sRGB triples in [0, 1]; lights are linear."""
 
 from dataclasses import dataclass
+from random import Random
 
 Colour = tuple[float, float, float]
 
@@ -52,7 +53,6 @@ GROUNDS: dict[str, Ground] = {
 class Sky:
     """A sky and its light. `sun` and `ambient` are linear; elevation (degrees) is the range the light comes from."""
 
-    name: str
     zenith: Colour
     horizon: Colour
     sun: Colour
@@ -61,68 +61,24 @@ class Sky:
     cloud: tuple[float, float]  # cover, 0 none to 1 full
     cloud_colour: Colour
     fog: tuple[float, float]  # distance in metres at which the haze has taken 63 %
+    shade: float = 0.85  # how much of the direct light a shadow takes
 
 
 SKIES: dict[str, Sky] = {
-    sky.name: sky
-    for sky in (
-        Sky(
-            "clear",
-            (0.16, 0.42, 0.86),
-            (0.70, 0.84, 0.96),
-            (1.05, 0.98, 0.86),
-            (0.34, 0.39, 0.47),
-            (28, 60),
-            (0.0, 0.0),
-            (1.0, 1.0, 1.0),
-            (700, 1600),
-        ),
-        Sky(
-            "cloudy",
-            (0.22, 0.46, 0.84),
-            (0.74, 0.84, 0.94),
-            (0.90, 0.86, 0.78),
-            (0.40, 0.43, 0.48),
-            (30, 60),
-            (0.42, 0.62),
-            (0.97, 0.97, 0.98),
-            (600, 1300),
-        ),
-        Sky(
-            "sunset",
-            (0.28, 0.27, 0.52),
-            (0.98, 0.60, 0.32),
-            (1.00, 0.58, 0.30),
-            (0.36, 0.28, 0.32),
-            (10, 20),
-            (0.0, 0.45),
-            (0.93, 0.52, 0.46),
-            (500, 1200),
-        ),
-        Sky(
-            "overcast",
-            (0.56, 0.60, 0.65),
-            (0.78, 0.80, 0.82),
-            (0.26, 0.26, 0.26),
-            (0.62, 0.64, 0.67),
-            (50, 75),
-            (0.75, 0.95),
-            (0.70, 0.73, 0.76),
-            (160, 450),
-        ),
-        Sky(
-            "night",
-            (0.03, 0.05, 0.17),
-            (0.11, 0.16, 0.34),
-            (0.26, 0.31, 0.44),
-            (0.085, 0.105, 0.18),
-            (30, 55),
-            (0.0, 0.0),
-            (0.2, 0.25, 0.4),
-            (500, 1200),
-        ),
-    )
+    "clear": Sky((0.16, 0.42, 0.86), (0.70, 0.84, 0.96), (1.05, 0.98, 0.86), (0.34, 0.39, 0.47), (28, 60), (0.0, 0.0), (1.0, 1.0, 1.0), (700, 1600)),
+    "cloudy": Sky((0.22, 0.46, 0.84), (0.74, 0.84, 0.94), (0.90, 0.86, 0.78), (0.40, 0.43, 0.48), (30, 60), (0.42, 0.62), (0.97, 0.97, 0.98), (600, 1300)),
+    "sunset": Sky((0.28, 0.27, 0.52), (0.98, 0.60, 0.32), (1.00, 0.58, 0.30), (0.36, 0.28, 0.32), (10, 20), (0.0, 0.45), (0.93, 0.52, 0.46), (500, 1200)),
+    "overcast": Sky(
+        (0.56, 0.60, 0.65), (0.78, 0.80, 0.82), (0.26, 0.26, 0.26), (0.62, 0.64, 0.67), (50, 75), (0.75, 0.95), (0.70, 0.73, 0.76), (160, 450), 0.35
+    ),
+    "night": Sky((0.03, 0.05, 0.17), (0.11, 0.16, 0.34), (0.30, 0.35, 0.48), (0.105, 0.125, 0.20), (30, 55), (0.0, 0.0), (0.2, 0.25, 0.4), (500, 1200)),
+    "fog": Sky((0.74, 0.77, 0.80), (0.80, 0.82, 0.84), (0.20, 0.20, 0.19), (0.62, 0.64, 0.66), (40, 70), (0.0, 0.0), (1.0, 1.0, 1.0), (26, 48), 0.35),
+    "golden": Sky((0.33, 0.49, 0.76), (0.99, 0.86, 0.62), (1.18, 0.80, 0.44), (0.37, 0.34, 0.37), (11, 18), (0.0, 0.42), (1.0, 0.90, 0.76), (450, 1100)),
 }
+SUNRISE = Sky((0.40, 0.45, 0.70), (0.99, 0.74, 0.62), (0.98, 0.70, 0.52), (0.40, 0.36, 0.42), (10, 20), (0.0, 0.45), (0.98, 0.72, 0.70), (400, 900))
+
+ROADS: dict[str, Colour] = {"asphalt": (0.27, 0.27, 0.29), "dirt": (0.56, 0.43, 0.29), "gravel": (0.66, 0.63, 0.58)}
+SEA: Colour = (0.05, 0.25, 0.36)
 
 ROOM_COLOURS: dict[str, Colour] = {
     "white": (0.90, 0.89, 0.87),
@@ -142,6 +98,18 @@ FLOORS: dict[str, tuple[Colour, Colour]] = {
     "white": ((0.86, 0.85, 0.83), (0.80, 0.79, 0.77)),
     "dark": ((0.22, 0.20, 0.19), (0.18, 0.16, 0.15)),
 }
+
+
+def vary(rng: Random, colour: Colour, amount: float = 0.03) -> Colour:
+    """The colour a little off."""
+    red, green, blue = (min(1.0, max(0.0, c + rng.uniform(-amount, amount))) for c in colour)
+    return red, green, blue
+
+
+def scaled(colour: Colour, factor: float) -> Colour:
+    """The colour made darker (factor below 1) or lighter."""
+    red, green, blue = (min(1.0, c * factor) for c in colour)
+    return red, green, blue
 
 
 def linear(colour: Colour) -> Colour:

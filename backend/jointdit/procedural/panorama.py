@@ -19,14 +19,16 @@ from ..panorama.sphere import equirectangular_rays
 from .captions import caption
 from .casting import Vector
 from .indoors import furnish, studio_things
-from .outdoors import GRAIN, grove, towards, uplands
+from .outdoors import GRAIN, uplands
 from .packing import Packed, pack
 from .palette import GROUNDS
+from .plants import grove
 from .render import RAYS_AT_ONCE, encode
 from .sampling import outdoor_things, sample
 from .scene import Material, Scene
 from .shading import shade
-from .tracing import Hits, nearest
+from .tracing import Hits, nearest, steps
+from .weather import towards
 
 FAR = 0.75  # how likely another side has hills or mountains, where the first has
 FINER = 2  # rays along each side of a pixel
@@ -60,7 +62,7 @@ class World:
 
     scene: Scene
     turns: list[int]
-    views: list[Packed]
+    views: list[Packed[Tensor]]
     around: list[list[dict[str, Any]]]
 
 
@@ -85,16 +87,26 @@ def put(scene: Scene, other: Scene, quarters: int) -> None:
     for mine, theirs in ((scene.ellipsoids, other.ellipsoids), (scene.hills, other.hills)):
         mine += [(*turned(shape[0:3], quarters), *sizes(shape[3:6]), shape[6] + first) for shape in theirs]
     scene.frusta += [(*foot(*shape[0:2]), *shape[2:6], shape[6] + first) for shape in other.frusta]
-    scene.polyhedra += [([(*turned(plane[0:3], quarters), plane[3]) for plane in planes], surface + first) for planes, surface in other.polyhedra]
+    for planes, (x, y, z, *reach), surface in other.polyhedra:
+        there = turned((x, y, z), quarters)
+        scene.polyhedra.append(([(*turned(plane[0:3], quarters), plane[3]) for plane in planes], (*there, *reach), surface + first))
+    start = len(scene.materials)
+    scene.boxes += [(*turned(box[0:3], quarters), *box[3:6], *foot(*box[6:8]), box[8] + start) for box in other.boxes]
+    scene.materials += other.materials
     scene.footprints += [(*foot(x, z), radius) for x, z, radius in other.footprints]
+
+
+def bare(scene: Scene) -> Scene:
+    """The scene's seed, kind and camera with nothing to be seen."""
+    return Scene(scene.seed, scene.kind, scene.camera_height, scene.pitch, scene.angle)
 
 
 def other_side(scene: Scene, quarters: int) -> Scene:
     """The stage of a scene with other things on it, in its own axes and still lit as the scene is."""
     rng = Random(f"jointdit {scene.seed} turned {quarters}")
-    about = scene.about | {"objects": []}
+    about = scene.about | {"objects": [], "fixtures": [], "rug": ""}
     stage = scene.surfaces[: 5 if "room" in scene.environment else 1]
-    side = Scene(scene.seed, scene.kind, scene.camera_height, scene.pitch, scene.environment, surfaces=stage, about=about)
+    side = replace(bare(scene), environment=scene.environment, surfaces=stage, about=about)
     if "ground" in about and rng.random() < FAR:
         look = GROUNDS[about["ground"]]
         uplands(rng, side, Material(look.colour, look.second, *GRAIN[about["ground"]]))
@@ -104,25 +116,26 @@ def other_side(scene: Scene, quarters: int) -> Scene:
     return side
 
 
-def lit(scene: Scene) -> Scene:
-    """The scene with its light from where the sun or moon is seen, which in a picture of what is ahead may come from the side."""
+def all_around(scene: Scene) -> Scene:
+    """The scene as a panorama shows it: no line drawing, no lens, and lit from where the sun or moon is seen, which in a picture may be elsewhere."""
     environment = dict(scene.environment)
     if environment.get("disc_shape", (0.0,))[0] > 0:
         (x, _, z), (_, high, _) = environment["disc"], environment["light"]
         environment["light"] = towards(math.atan2(x, z), math.asin(high))
-    return replace(scene, environment=environment)
+    style = "photographic" if scene.about["style"] == "line" else scene.about["style"]
+    return replace(scene, environment=environment, about=scene.about | {"style": style, "coloured": True, "lens": "normal"})
 
 
 def world(seed: int, device: torch.device) -> World:
     """The world of a seed, depending on that seed alone."""
-    ahead = lit(sample(seed))
+    ahead = all_around(sample(seed))
     inside = "room" in ahead.environment
     turns = [0, 2] if ahead.kind == "room" else [0, 1, 2, 3]
     sides = [ahead] + [other_side(ahead, turn) for turn in turns[1:]]
     views = []
     for turn, side in zip(turns, sides, strict=True):
         environment = side.environment | {name: turned(side.environment[name], -turn) for name in ("light", "disc", "lamp") if name in side.environment}
-        view = Scene(side.seed, side.kind, side.camera_height, 0.0, environment, list(side.surfaces), curtains=side.curtains)
+        view = replace(bare(side), pitch=0.0, environment=environment, surfaces=list(side.surfaces), curtains=side.curtains)
         if inside or turn == 0:
             for other_turn, other in zip(turns, sides, strict=True):
                 put(view, other, other_turn - turn)
@@ -131,7 +144,7 @@ def world(seed: int, device: torch.device) -> World:
     return World(
         scene=ahead,
         turns=[turns[i] for i in chosen],
-        views=[pack([views[i]], device) for i in chosen],
+        views=[pack([views[i]], tiled=False).on(device) for i in chosen],
         around=[side.about["objects"] for side in sides],
     )
 
@@ -144,7 +157,7 @@ def rays(directions: Tensor) -> list[Vector]:
     return [piece.split(1) for piece in pieces]
 
 
-def eye(view: Packed) -> Vector:
+def eye(view: Packed[Tensor]) -> Vector:
     """Where the camera stands, (1, 1) each."""
     height = view.camera[:, :1]
     return torch.zeros_like(height), height, torch.zeros_like(height)
@@ -153,7 +166,7 @@ def eye(view: Packed) -> Vector:
 def meet(here: World, ray: Vector) -> tuple[list[Hits], Tensor]:
     """What rays (1, R) meet in each view, and (R,) which view each of them is to be seen in."""
     turned_rays = [turned(ray, -turn) for turn in here.turns]
-    hits = [nearest(view, eye(view), turned_ray) for view, turned_ray in zip(here.views, turned_rays, strict=True)]
+    hits = [nearest(view, steps(view.seen), eye(view), turned_ray) for view, turned_ray in zip(here.views, turned_rays, strict=True)]
     if here.scene.kind == "studio":  # its floor flows into the wall that is ahead
         order = [-z for _, _, z in turned_rays]
     else:  # what is in several views is equally far in all, and the first of them is taken
@@ -189,7 +202,8 @@ def colours(here: World, directions: Tensor) -> Tensor:
             seen = (first == number).nonzero()[:, 0]
             if len(seen):
                 part = turned(tuple(axis[:, seen] for axis in ray), -turn)
-                shaded, _ = shade(view, eye(view), part, star_plane(part), Hits(hit.t[:, seen], hit.surface[:, seen], hit.below[:, seen]))
+                here_hits = Hits(hit.t[:, seen], hit.surface[:, seen], None if hit.below is None else hit.below[:, seen])
+                shaded, _ = shade(view, steps(view.seen), steps(view.shading), eye(view), part, star_plane(part), here_hits)
                 light[:, seen] = torch.cat(shaded).clamp(0, 1)
         found.append(light)
     return torch.cat(found, 1).t().reshape(directions.shape)

@@ -10,6 +10,7 @@ from .textures import noise
 
 GRADIENT = 4.0  # how fast the horizon's colour gives way with height
 CLOUD_SCALE = 0.11
+BANDS = 9.0  # of a flat-shaded sky, from horizon to zenith
 STAR_CELL = 17.0  # star cells per unit of image plane
 STAR_RADIUS = 0.0032  # of the image plane, whose half width is about 0.52
 
@@ -58,26 +59,30 @@ def stars(plane_x: Tensor, plane_y: Tensor, salt: Tensor) -> Tensor:
     return bright * torch.exp(-(dx * dx + dy * dy) / (STAR_RADIUS * STAR_RADIUS))
 
 
-def colour(environment: dict[str, Tensor], direction: Vector, plane: tuple[Tensor, Tensor], bands: dict[str, bool]) -> Vector:
-    """Sky for camera rays (L, R); plane: their image plane coordinates; bands: which costly parts any of the rows needs."""
+def colour(environment: dict[str, Tensor], direction: Vector, plane: tuple[Tensor, Tensor], flags: frozenset[str]) -> Vector:
+    """Sky for camera rays (L, R); plane: their image plane coordinates; flags: which costly parts any of the rows needs."""
     d = unit(direction)
-    sky = gradient(environment, d[1])
+    height = d[1]
+    if "flat" in flags:  # a few bands of one colour each
+        height = torch.where(environment["flat"] > 0, ((height * BANDS).floor() + 0.5) / BANDS, height)
+    sky = gradient(environment, height)
     disc = dot(d, three(environment["disc"]))
     disc_colour = three(environment["disc_colour"])
     radius, glow = environment["disc_shape"][:, 0:1], environment["disc_shape"][:, 1:2]
     angle = torch.acos(disc.clamp(-1, 1))
     halo = glow * (0.55 * torch.exp(-angle * 9) + 0.25 * torch.exp(-angle * 2.5))
     sky = mix(sky, disc_colour, halo.clamp(0, 1))
-    if bands["stars"]:
+    if "stars" in flags:
         light = stars(*plane, environment["salt"]) * environment["stars"] * smooth(0.02, 0.12, d[1])
         sky = tuple(c + light for c in sky)
-    sky = mix(sky, disc_colour, (1 - smooth(radius * 0.92, radius * 1.06, angle)) * (radius > 0))
-    if bands["clouds"]:
-        sky = clouds(environment, d, sky)
+    rim = radius.clamp(min=1e-3)  # a sky without a disc still has its direction, where the angle is 0 as well
+    sky = mix(sky, disc_colour, (1 - smooth(rim * 0.92, rim * 1.06, angle)) * (radius > 0))
+    if "cloud" in flags:
+        sky = clouds(environment, d, sky, flags)
     return sky
 
 
-def clouds(environment: dict[str, Tensor], d: Vector, sky: Vector) -> Vector:
+def clouds(environment: dict[str, Tensor], d: Vector, sky: Vector, flags: frozenset[str]) -> Vector:
     """Fractal clouds on a plane above, lighter at the rims, thinning to the horizon."""
     scale = CLOUD_SCALE / (d[1].clamp(min=0) + 0.10)
     offset = environment["salt"]
@@ -87,5 +92,8 @@ def clouds(environment: dict[str, Tensor], d: Vector, sky: Vector) -> Vector:
     low = 1 - cover
     share = smooth(low - 0.12, low + 0.16, thick) * smooth(0.0, 0.09, d[1]) * (cover > 0)
     shadow = 1 - 0.30 * smooth(low, low + 0.35, noise(u + 0.012, v - 0.02))
+    if "flat" in flags:
+        flat = environment["flat"] > 0
+        share, shadow = torch.where(flat, smooth(0.4, 0.6, share), share), torch.where(flat, 1.0, shadow)
     base = three(environment["cloud_colour"])
     return mix(sky, tuple(c * shadow for c in base), share)
