@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 import OpenEXR
@@ -34,11 +35,19 @@ def read_image(path: Path) -> Image.Image:
 
 def _upright(image: Image.Image) -> Image.Image:
     """Camera rotation applied; transparency laid over white, as viewers show it."""
-    image = ImageOps.exif_transpose(image)
+    image = _eight_bits(ImageOps.exif_transpose(image))
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image.convert("RGB")
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """A grey picture of 16 bits, or of floats up to 1, in 8 bits; Pillow itself would only cut off what is above 255."""
+    if not image.mode.startswith(("I", "F")):
+        return image
+    share = np.nan_to_num(np.asarray(image, np.float32)) / (1 if image.mode == "F" else 65535)
+    return Image.fromarray((255 * share.clip(0, 1)).round().astype(np.uint8))
 
 
 def read_disparity(path: Path) -> np.ndarray:
@@ -67,7 +76,7 @@ def _read_exr(path: Path) -> np.ndarray:
 def _read_npy(path: Path) -> np.ndarray:
     try:
         array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, TokenError, MemoryError) as error:  # its head is read as Python, and may ask for any size
         raise InputError(f"{path.name} is not a NumPy array file, or it is damaged ({error}). Save it again.") from error
     if not isinstance(array, np.ndarray):
         raise InputError(f"{path.name} is an archive of arrays; save one array as NPY.")
