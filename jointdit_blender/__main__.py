@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 JointDiT for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`python -m jointdit_blender scene …` (or `batch`, `doctor`), with Blender as a Python module."""
+"""`python -m jointdit_blender scene …` (or `batch`, `render-set`, `doctor`), with Blender as a Python module."""
 
 import sys
 

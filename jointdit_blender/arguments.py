@@ -73,6 +73,10 @@ def parse(argv: list[str]) -> argparse.Namespace:
     given = _parser().parse_args(argv)
     if given.command == "scene":
         return argparse.Namespace(command=given.command, **vars(complete(vars(given))))
+    if given.command == "render-set":
+        from .render_set_arguments import complete_render_set
+
+        complete_render_set(given)
     return given
 
 
@@ -145,12 +149,15 @@ def request(arguments: argparse.Namespace) -> Request | None:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from .render_set_arguments import ABOUT, add_render_set  # not at the top: it takes its kinds of numbers from here
+
     parser = _Parser(prog="jointdit", description=DESCRIPTION)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     about = "Make a .blend file with a surface or points and their camera."
     scene = commands.add_parser("scene", help="make a .blend file", description=about, epilog=EXIT_CODES)
     _add_scene(scene, required=True)
     _add_batch(commands.add_parser("batch", help="make one for every row of a list", description=_BATCH, epilog=BATCH_EXIT_CODES))
+    add_render_set(commands.add_parser("render-set", help="render .blend files to pictures with depth, to train on", description=ABOUT))
     about = "Say which programs there are, whether the image generator starts, and what it says of this machine and its models."
     doctor = commands.add_parser("doctor", help="look whether everything works", description=about)
     _add_python(doctor)

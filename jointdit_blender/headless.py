@@ -1,6 +1,7 @@
 # SPDX-FileCopyrightText: 2026 JointDiT for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The program without a window: `scene` makes one .blend file, `batch` one for every row of a list, `doctor` looks whether everything works.
+"""The program without a window: `scene` makes one .blend file, `batch` one for every row of a list, `render-set` makes pictures to train on of
+.blend files, `doctor` looks whether everything works.
 
 `python -m jointdit_blender scene …` (Blender as a Python module) · `blender --command jointdit scene …` (the installed extension) ·
 `blender -b --python headless.py -- scene …`
@@ -43,7 +44,7 @@ def command(argv: list[str]) -> int:
         if "--json" in argv:
             _tell(status="failed", exit=WRONG_USAGE, message=str(error))
         return WRONG_USAGE
-    run = {"scene": _scene, "batch": _batch, "doctor": _doctor}[arguments.command]
+    run = {"scene": _scene, "batch": _batch, "render-set": _render_set, "doctor": _doctor}[arguments.command]
     with _interruptible():
         return run(arguments)
 
@@ -108,6 +109,31 @@ def _batch(arguments: Namespace) -> int:
         return STOPPED
     print(summary.sentence, flush=True)
     return STOPPED if summary.stopped else FAILED if summary.failed else DONE
+
+
+def _render_set(arguments: Namespace) -> int:
+    from .core.errors import JointDiTError
+    from .render_set import run_render_set
+
+    with os.fdopen(os.dup(1), "w", encoding="ascii") as told:
+
+        def tell(**values: Any) -> None:
+            if arguments.json:
+                print(json.dumps(values), file=told, flush=True)
+
+        try:
+            with _quiet_stdout():
+                summary = run_render_set(arguments, sys.stderr, tell)
+        except JointDiTError as error:
+            print(f"jointdit: {error}", file=sys.stderr)
+            tell(status="failed", exit=FAILED, message=str(error))
+            return FAILED
+        code = STOPPED if summary.stopped else FAILED if summary.failed else DONE
+        status = {DONE: "done", FAILED: "failed", STOPPED: "stopped"}[code]
+        tell(status=status, exit=code, made=summary.count.made, before=summary.count.before, failed=summary.failed, message=summary.sentence)
+    if not arguments.json:
+        print(summary.sentence, flush=True)
+    return code
 
 
 def _doctor(arguments: Namespace) -> int:
