@@ -24,6 +24,7 @@ from jointdit.evaluation.edges import RATIOS, edge_f1, f1_at
 from jointdit.evaluation.folders import maps_in, match, pictures_in, plain, prompts_in, read_depth
 from jointdit.pictures import write_exr
 from PIL import Image
+from tiny import tiny_pipeline
 
 from jointdit_blender.core.frame import NearFar, ScaleShift
 
@@ -368,6 +369,29 @@ def test_the_command_by_hand(tmp_path: Path) -> None:
 def test_wrong_wishes_end_in_a_sentence(folders: tuple[Path, Path], words: list[str], sentence: str) -> None:
     report = run("depth", *folders, *words)
     assert report.exit_code == 1 and sentence in report.stderr and "Traceback" not in report.output
+
+
+def test_depth_by_a_model(tmp_path: Path, one_thread: None) -> None:
+    tiny_pipeline().save_pretrained(tmp_path / "model")
+    (tmp_path / "truth").mkdir()
+    for number, size in enumerate([(48, 32), (32, 48)]):
+        rgb = np.random.default_rng(number).integers(0, 256, (*size[::-1], 3), np.uint8)
+        Image.fromarray(rgb).save(tmp_path / "truth" / f"rgb_{number}.png")
+        np.save(tmp_path / "truth" / f"depth_{number}.npy", 1 + hills(*size))
+        # The longer side becomes 32.
+        smaller = "x".join(str(round(side * 32 / 48)) for side in size)
+        words = ("--size", smaller, "--steps", 1, "--model", tmp_path / "model", "--output", tmp_path / f"made/{number}")
+        report = CliRunner().invoke(cli.main, ["depth", str(tmp_path / "truth" / f"rgb_{number}.png"), *map(str, words)])
+        assert report.exit_code == 0, report.output
+    words = ("--model", tmp_path / "model", "--steps", 1, "--side", 32, "--json", tmp_path / "figures.json")
+    report = run("depth", tmp_path / "truth", tmp_path / "truth", *words)
+    assert report.exit_code == 0, report.output
+    assert report.stdout == run("depth", tmp_path / "made", tmp_path / "truth", "--json", tmp_path / "same.json").stdout
+    figures, same = (json.loads((tmp_path / name).read_text()) for name in ("figures.json", "same.json"))
+    errors = [[one["mean"][name] for name in ("abs_rel", "delta1")] for one in (figures, same)]
+    assert errors[0] == pytest.approx(errors[1], rel=1e-5) and figures["mean"]["pixels"] == 2 * 48 * 32 and figures["mean"]["abs_rel"] > 0.01
+    assert (figures["protocol"]["model"], figures["protocol"]["side"]) == (str(tmp_path / "model"), 32)
+    assert "leave out --predicted, or --model" in run("depth", tmp_path / "made", tmp_path / "truth", "--model", "embedded", "--predicted", "depth").stderr
 
 
 # Pictures for a given depth

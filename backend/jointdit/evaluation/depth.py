@@ -214,20 +214,31 @@ class Compared:
     left_out: dict[str, str]
 
 
+Estimate = Callable[[Pair], tuple[np.ndarray, str]]
+"""What is estimated of the first part of a pair, (H, W), and whether it holds "disparity" or "depth"."""
+
+
 def compare_folders(predictions: Path, truth: Path, dataset: Dataset, holds: str = "disparity", space: str = "disparity", watch: Watch = iter) -> Compared:
     """Measure the maps of one folder against the true depth of another, by their names. Raises `InputError` where there is nothing to measure."""
+    return compare_estimates(maps_in(predictions), truth, dataset, lambda pair: read_prediction(pair.first, holds), space, watch)
+
+
+def compare_estimates(
+    predicted: Mapping[str, Path], truth: Path, dataset: Dataset, estimate: Estimate, space: str = "disparity", watch: Watch = iter
+) -> Compared:
+    """As `compare_folders`, with what `estimate` makes of the files or pictures of these names."""
 
     def one(pair: Pair) -> Score:
         stored = read_depth(pair.second, dataset.png_step)
         depth, valid = prepared(stored, read_mask(pair.second), dataset)
-        prediction, kind = read_prediction(pair.first, holds)
+        prediction, kind = estimate(pair)
         return score(fitting(prediction, stored.shape, dataset), depth, valid, dataset, kind, space)
 
-    return _compare(match(maps_in(predictions), maps_in(truth)), one, watch)
+    return _compare(match(predicted, maps_in(truth)), one, watch)
 
 
 def compare_given(
-    pictures: Mapping[str, Path], given: Path, estimate: Callable[[Pair], tuple[np.ndarray, str]], near: float, far: float, watch: Watch = iter
+    pictures: Mapping[str, Path], given: Path, estimate: Estimate, near: float, far: float, watch: Watch = iter
 ) -> Compared:
     """Measure how well pictures keep to the depth that they were made for: `estimate` finds the depth of a pair's picture again, and says what it holds.
 

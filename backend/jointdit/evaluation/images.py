@@ -140,7 +140,7 @@ def _importing() -> Iterator[None]:
     except ModuleNotFoundError as error:
         raise InputError(f'Measures of pictures need the extra "evaluate". Install it: {INSTALL}') from error
     except (ImportError, OSError, RuntimeError) as error:  # torchvision for another torch raises RuntimeError
-        raise InputError(f'The libraries of the extra "evaluate" do not fit together ({_reason(error)}). Install them again: {INSTALL}') from error
+        raise InputError(f'The libraries of the extra "evaluate" do not fit together ({reason(error)}). Install them again: {INSTALL}') from error
 
 
 @contextmanager
@@ -152,12 +152,12 @@ def _loading(what: str) -> Iterator[None]:
         raise InputError(f'Measures of pictures need the extra "evaluate". Install it: {INSTALL}') from error
     except (OSError, RuntimeError, ValueError) as error:
         raise InputError(
-            f"{what} cannot be loaded ({_reason(error)}). It is downloaded when it is first used: connect to the internet once, "
+            f"{what} cannot be loaded ({reason(error)}). It is downloaded when it is first used: connect to the internet once, "
             "or copy the file from another computer (docs/evaluation.md says where to)."
         ) from error
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """The first line of what a library says."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__).rstrip(".")
 
