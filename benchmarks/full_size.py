@@ -15,7 +15,7 @@ import gc
 import platform
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -81,7 +81,7 @@ class Run:
 
 def random_weights(module: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
     """Materialise a module of the meta device in the machine's memory: weights of the size that training gives; the random numbers come from the device."""
-    module.to_empty(device="cpu").to(dtype)
+    module.to(dtype).to_empty(device="cpu")  # in this order: at full size, float32 would take minutes and 57 GB
     generator = torch.Generator(device).manual_seed(0)
     with torch.no_grad():
         for name, parameter in module.named_parameters():
@@ -89,7 +89,7 @@ def random_weights(module: nn.Module, device: torch.device, dtype: torch.dtype) 
                 parameter.fill_(1.0 if "norm" in name and name.endswith("weight") else 0.0)
             else:
                 fan_in = parameter[0].numel()
-                parameter.copy_(torch.randn(parameter.shape, generator=generator, device=device, dtype=torch.float32).mul_(0.7 * fan_in**-0.5))
+                parameter.copy_(torch.randn(parameter.shape, generator=generator, device=device, dtype=dtype).mul_(0.7 * fan_in**-0.5))
     return module.requires_grad_(False).eval()
 
 
@@ -226,6 +226,11 @@ def table(title: str, header: list[str], rows: list[list[str]]) -> None:
     sys.stdout.flush()
 
 
+def note(row: list[str]) -> None:
+    """Tell a row as soon as it is there: a run that is cut off has then not been for nothing."""
+    print(" | ".join(row), file=sys.stderr, flush=True)
+
+
 def free(device: torch.device) -> None:
     """Give back what the last model left."""
     gc.collect()
@@ -249,10 +254,10 @@ def gibibytes(nbytes: float) -> str:
     return "not measured" if not nbytes else f"{nbytes / GIB:.2f} GiB" if nbytes > GIB else f"{nbytes / MIB:.0f} MiB"
 
 
-def pictures(scale: Scale, device: torch.device, steps: int, compiled: bool, rate: float) -> bool:
+def pictures(scale: Scale, sizes: Sequence[tuple[int, int]], device: torch.device, steps: int, compiled: bool, rate: float) -> bool:
     """Seconds by size: stock FLUX, the plain program, ours; returns whether the targets that apply were met."""
     rows, met, base = [], True, new_pipeline(scale, device)
-    for width, height in scale.pictures:
+    for width, height in sizes:
         work = operations(base.transformer.config, width * height // 256, scale.text_tokens)
         flux = stock_flux(scale, base, width, height, steps, device, False)
         free(device)
@@ -271,10 +276,13 @@ def pictures(scale: Scale, device: torch.device, steps: int, compiled: bool, rat
         rows += [[size, name, f"{run.seconds:.2f}", "", share(amount, steps, run, rate), gibibytes(run.peak), ""] for name, run, amount in
                  (("stock diffusers FLUX, one image", flux, work.one_branch), ("plain two-branch program", slow, work.total))]  # fmt: skip
         rows[-1][3], rows[-2][3] = f"{slow.seconds / flux.seconds:.2f}", "1.00"
+        note(rows[-2])
+        note(rows[-1])
         for name, plan, is_compiled, products in variants:
             run = sample(placed(scale, device, plan, is_compiled, products), scale, width, height, steps)
             ratio = run.seconds / fluxes[is_compiled].seconds
             rows.append([size, name, f"{run.seconds:.2f}", f"{ratio:.2f}", share(work.total, steps, run, rate), gibibytes(run.peak), error(run, slow)])
+            note(rows[-1])
             if scale is FULL and "H200" in this_machine(device).name and steps == 20 and (width, height) in TARGETS and is_compiled:
                 met &= run.seconds < TARGETS[width, height][products] and (products or ratio <= TARGET_RATIO)
             free(device)
@@ -314,6 +322,7 @@ def plans(scale: Scale, device: torch.device, steps: int, compiled: bool) -> Non
         set_step_cache(pipeline.transformer, cache)
         run = sample(pipeline, scale, width, height, steps, decode=True)
         rows.append([name, f"{run.seconds:.2f}", f"{run.seconds / exact.seconds:.2f}", gibibytes(run.peak), error(run, exact)])
+        note(rows[-1])
         del pipeline
         free(device)
     table(
@@ -333,17 +342,18 @@ def caps(device: torch.device, steps: int, measure: bool) -> bool:
         plan = choose(sizes, machine, Work(1024, 1024, steps))
         peak, seconds = 0.0, "not measured"
         if measure:
-            torch.cuda.set_per_process_memory_fraction(gib * GIB / total, device)
+            torch.cuda.set_per_process_memory_fraction(gib * GIB / total, torch.cuda.current_device())
             try:
                 run = sample(placed(FULL, device, plan, products=machine.fp8_products), FULL, 1024, 1024, steps, decode=True, warm=False)
                 peak, seconds = run.peak, f"{run.seconds:.1f}"
             except torch.OutOfMemoryError:
                 peak, seconds = float("inf"), "OUT OF MEMORY"
             finally:
-                torch.cuda.set_per_process_memory_fraction(1.0, device)
+                torch.cuda.set_per_process_memory_fraction(1.0, torch.cuda.current_device())
                 free(device)
             met &= peak < most * GIB
         rows.append([f"{gib} GiB", plan.title, f"{(plan.peak - MARGIN) / GIB:.2f} GiB", gibibytes(peak), f"{most} GiB", seconds])
+        note(rows[-1])
     header = ["card", "plan", "estimated peak of tensors", "measured peak", "target", f"s for {steps} steps"]
     table("Small cards: the full-size model at 1024 x 1024", header, rows)
     return met
@@ -400,6 +410,7 @@ def main() -> int:
     parser.add_argument("--scale", choices=["full", "reduced"])
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--compile", action="store_true", help="also measure compiled blocks")
+    parser.add_argument("--size", action="append", type=lambda text: tuple(map(int, text.split("x"))), help="only these sizes, such as 1024x1024")
     parser.add_argument("--only", choices=["pictures", "plans", "caps", "cache"])
     arguments = parser.parse_args()
     device = best_device()
@@ -412,7 +423,7 @@ def main() -> int:
     print(f"{this_machine(device).name}, torch {torch.__version__}, {platform.system()}, {rate / 1e12:.2f} TFLOP/s in matrix products")
     met = True
     if arguments.only in (None, "pictures"):
-        met &= pictures(scale, device, arguments.steps, arguments.compile, rate)
+        met &= pictures(scale, arguments.size or scale.pictures, device, arguments.steps, arguments.compile, rate)
     if arguments.only in (None, "plans"):
         plans(scale, device, arguments.steps, arguments.compile)
     if arguments.only in (None, "caps"):

@@ -39,7 +39,7 @@ def errors_of(table: str) -> dict[str, float]:
 
 
 def test_pictures(benchmark: ModuleType, tiny: object, capsys: pytest.CaptureFixture[str]) -> None:
-    assert benchmark.pictures(tiny, CPU, 2, False, 1e11)
+    assert benchmark.pictures(tiny, tiny.pictures, CPU, 2, False, 1e11)
     printed = capsys.readouterr().out
     assert printed.count("stock diffusers FLUX") == printed.count("plain two-branch program") == 2
     errors = errors_of(printed)

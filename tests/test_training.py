@@ -5,15 +5,19 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from jointdit.autoencoder import PatchAutoencoder
+from jointdit.errors import TrainingError
 from jointdit.procedural import render
+from jointdit.procedural.render import draw
+from jointdit.procedural.sampling import sample
 from jointdit.training.flow import CLEAN_SHIFT, NOISY_SHIFT, add_noise, shifted_logit_normal, unbalanced_sigmas, velocity_loss
 from jointdit.training.loop import Schedule, train
-from jointdit.training.text import learn_tokenizer
+from jointdit.training.thinking import DEPTH_MAP, WORDINGS, thought_up, wordings
 from torch import nn
 
 
@@ -51,29 +55,108 @@ def test_noise_and_target_agree_with_the_sampler() -> None:
     assert velocity_loss(noise - clean + 2, clean, noise).item() == pytest.approx(4)
 
 
-def test_stopped_and_resumed_is_the_same_as_straight_through(tmp_path: Path) -> None:
-    schedule = Schedule(steps=30, batch=4, learning_rate=1e-2, warmup=5)
+def fresh() -> nn.Linear:
+    torch.manual_seed(0)
+    return nn.Linear(3, 2)
 
-    def fresh() -> nn.Linear:
-        torch.manual_seed(0)
-        return nn.Linear(3, 2)
 
-    def loss_of(model: nn.Module, stop_at: int | None = None):
-        def loss(step: int, g: torch.Generator) -> torch.Tensor:
-            if step == stop_at:
-                raise KeyboardInterrupt
-            return model(torch.randn(schedule.batch, 3, generator=g)).square().sum()
+def squares(model: nn.Module, schedule: Schedule, stop_at: int | None = None):
+    """A loss of random inputs, which presses Ctrl+C at one step."""
 
-        return loss
+    def loss(step: int, g: torch.Generator) -> torch.Tensor:
+        if step == stop_at:
+            raise KeyboardInterrupt
+        return model(torch.randn(schedule.batch, 3, generator=g)).square().sum(1).mean()
 
+    return loss
+
+
+@pytest.mark.parametrize("kind", [{}, {"optimizer": "adafactor", "decay": "constant", "average": 0.0}, {"accumulation": 3, "average": 0.9}])
+def test_stopped_and_resumed_is_the_same_as_straight_through(tmp_path: Path, kind: dict) -> None:
+    """Once out of time, once by Ctrl+C: bit for bit."""
+    schedule = Schedule(steps=30, batch=4, learning_rate=1e-2, warmup=5, **kind)
     straight = fresh()
-    assert train(dict(straight.named_parameters()), loss_of(straight), schedule, tmp_path / "straight.pt")
+    assert train(dict(straight.named_parameters()), squares(straight, schedule), schedule, tmp_path / "straight.pt")
     first = fresh()
-    finished = train(dict(first.named_parameters()), loss_of(first), schedule, tmp_path / "pieces.pt", minutes=0)
-    assert not finished
-    pieces = fresh()
-    assert train(dict(pieces.named_parameters()), loss_of(pieces), schedule, tmp_path / "pieces.pt")
-    assert all(torch.equal(a, b) for a, b in zip(straight.parameters(), pieces.parameters(), strict=True))
+    assert not train(dict(first.named_parameters()), squares(first, schedule), schedule, tmp_path / "pieces.pt", minutes=0)
+    second = fresh()
+    with pytest.raises(KeyboardInterrupt):
+        train(dict(second.named_parameters()), squares(second, schedule, stop_at=17), schedule, tmp_path / "pieces.pt")
+    third = fresh()
+    assert train(dict(third.named_parameters()), squares(third, schedule), schedule, tmp_path / "pieces.pt")
+    assert all(torch.equal(a, b) for a, b in zip(straight.parameters(), third.parameters(), strict=True))
+    assert not torch.equal(straight.weight, fresh().weight) and not list(tmp_path.glob("*.tmp"))
+
+
+@pytest.mark.parametrize("bad", [0, 7, 150])
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_checkpoint(tmp_path: Path, bad: int) -> None:
+    model = fresh()
+    schedule = Schedule(steps=400, batch=4, learning_rate=1e-3, warmup=0)
+    train(dict(model.named_parameters()), squares(model, schedule), replace(schedule, steps=1), tmp_path / "nan.pt")
+    before = (tmp_path / "nan.pt").read_bytes()
+
+    def loss(step: int, g: torch.Generator) -> torch.Tensor:
+        return squares(model, schedule)(step, g) * (float("nan") if step == 1 + bad else 1.0)
+
+    with pytest.raises(TrainingError, match="no number"):
+        train(dict(model.named_parameters()), loss, schedule, tmp_path / "nan.pt")
+    assert (tmp_path / "nan.pt").read_bytes() == before
+
+
+def test_scenes_thought_up_elsewhere_are_all_there_in_order() -> None:
+    """More chunks than wait at once; each is what this process makes of its seeds."""
+    chunks = list(thought_up(35, 4, 2))
+    assert [len(chunk.words) for chunk in chunks] == [4] * 8 + [3]
+    words = [scene for chunk in chunks for scene in chunk.words]
+    assert words == [wordings(seed, sample(seed)) for seed in range(35)]
+    assert all(len(scene) == WORDINGS + 1 and scene[-1] == DEPTH_MAP + scene[0] for scene in words)
+    assert torch.equal(draw(chunks[2].prepared, 16).image, render(range(8, 12), 16).image)
+
+
+def test_accumulated_batches_are_one_large_batch(tmp_path: Path) -> None:
+    """Two batches of four give the step of one batch of eight, in float64."""
+    whole, parts = fresh().double(), fresh().double()
+    data = torch.randn(8, 3, dtype=torch.float64, generator=generator(5))
+    one = Schedule(steps=1, batch=8, learning_rate=1e-2, warmup=0, average=0.0)
+    calls = iter((data[:4], data[4:]))
+    train(dict(whole.named_parameters()), lambda step, g: whole(data).square().sum(1).mean(), one, tmp_path / "a.pt")
+    two = Schedule(steps=1, batch=4, learning_rate=1e-2, warmup=0, average=0.0, accumulation=2)
+    train(dict(parts.named_parameters()), lambda step, g: parts(next(calls)).square().sum(1).mean(), two, tmp_path / "b.pt")
+    assert torch.allclose(whole.weight, parts.weight, atol=1e-12)
+
+
+def test_some_parameters_learn_slower(tmp_path: Path) -> None:
+    """The first step of Adam is the learning rate in each coordinate, whatever the gradient."""
+    model = nn.ModuleDict({"slow": fresh(), "quick": fresh()})
+    schedule = Schedule(steps=1, batch=4, learning_rate=1e-2, warmup=0, average=0.0, weight_decay=0.0)
+
+    def loss(step: int, g: torch.Generator) -> torch.Tensor:
+        x = torch.randn(4, 3, generator=g)
+        return sum(part(x).square().sum() for part in model.values())
+
+    train(dict(model.named_parameters()), loss, schedule, tmp_path / "c.pt", rates={"slow.": 0.2})
+    moved = {name: (part.weight - fresh().weight).abs().mean().item() for name, part in model.items()}
+    assert moved["quick"] == pytest.approx(1e-2, rel=1e-3) and moved["slow"] == pytest.approx(2e-3, rel=1e-3)
+
+
+def test_the_average_is_in_the_model_at_the_end_and_while_looking(tmp_path: Path) -> None:
+    """Against the recursion, by hand."""
+    model, seen = fresh(), []
+    schedule = Schedule(steps=12, batch=4, learning_rate=1e-1, warmup=0, average=0.7)
+    expected, decay = model.weight.detach().clone(), 0.0
+
+    def loss(step: int, g: torch.Generator) -> torch.Tensor:
+        if step > 0:
+            decay = min(0.7, step / (9 + step))
+            expected.mul_(decay).add_((1 - decay) * model.weight.detach())
+        return model(torch.randn(4, 3, generator=g)).square().sum()
+
+    look = lambda step: seen.append((step, model.weight.detach().clone()))  # noqa: E731
+    train(dict(model.named_parameters()), loss, schedule, tmp_path / "d.pt", every_minutes=0, on_checkpoint=look)
+    assert [step for step, _ in seen] == list(range(1, 13)) and torch.equal(seen[-1][1], model.weight)
+    raw = torch.load(tmp_path / "d.pt", weights_only=True)["parameters"]["weight"]
+    expected.mul_(12 / 21 if 12 / 21 < 0.7 else 0.7).add_((1 - min(0.7, 12 / 21)) * raw)
+    assert torch.allclose(model.weight, expected, atol=1e-6) and not torch.equal(model.weight, raw)
 
 
 def test_learning_rate_warms_up_and_ends_at_zero() -> None:
@@ -82,14 +165,6 @@ def test_learning_rate_warms_up_and_ends_at_zero() -> None:
     assert schedule.rate(99) == pytest.approx(1.0)
     assert schedule.rate(550) == pytest.approx(0.5)
     assert schedule.rate(1000) == pytest.approx(0)
-
-
-def test_tokenizer_knows_no_unknown_text() -> None:
-    tokenizer = learn_tokenizer(["a red cube", "a blue ball"], length=8, vocabulary=300)
-    for text in ("a red cube", "日本語 🏔", "Ünïcode"):
-        ids = tokenizer(text).input_ids
-        assert ids[-1] == tokenizer.eos_token_id
-        assert tokenizer.decode(ids, skip_special_tokens=True).strip() == text.lower()
 
 
 def test_autoencoder_starts_at_the_best_linear_code() -> None:

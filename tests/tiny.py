@@ -4,12 +4,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler
 from jointdit.pipeline import JointDiTPipeline
-from jointdit.training.text import learn_tokenizer
 from jointdit.transformer import JointDiTTransformer2DModel
-from transformers import CLIPTextConfig, CLIPTextModel, T5Config, T5EncoderModel
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast, T5Config, T5EncoderModel
+
+PAD, END = "<pad>", "</s>"
+
+
+def learn_tokenizer(captions: Iterable[str], length: int, vocabulary: int = 1024) -> PreTrainedTokenizerFast:
+    """Byte-level BPE learnt from captions (no text is ever unknown), ending each prompt with `</s>` and padding with `<pad>`."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase(), normalizers.Strip()])
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary, special_tokens=[PAD, END], initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+    )
+    tokenizer.train_from_iterator(captions, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(single=f"$A {END}", special_tokens=[(END, tokenizer.token_to_id(END))])
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token=PAD, eos_token=END, model_max_length=length)
 
 
 def tiny_pipeline(guidance_embeds: bool = True, depth_transform: str = "none") -> JointDiTPipeline:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from diffusers import FlowMatchEulerDiscreteScheduler
 
-from .checkpoints import read_addon_options
+from .checkpoints import ADDON_OPTIONS, read_addon_options
 from .errors import CheckpointError
 from .pipeline import JointDiTPipeline
 from .weights.autoencoder_files import load_autoencoder
@@ -25,16 +25,21 @@ SCHEDULE = {
 }  # fmt: skip
 
 
-def assemble(pieces: Mapping[str, Piece], axes_dims_rope: tuple[int, int, int] | None = None, text_length: int = 512) -> JointDiTPipeline:
+def assemble(
+    pieces: Mapping[str, Piece], axes_dims_rope: tuple[int, int, int] | None = None, text_length: int = 512, without_addons: bool = False
+) -> JointDiTPipeline:
     """A pipeline of FLUX's pieces and JointDiT's add-ons, by `weights.pieces`' names; tokenizers that are not given are the shipped ones.
 
-    `text_length` are the word pieces that T5 reads. Raises `CheckpointError` with a sentence where a piece is missing, damaged, or of another model.
+    `text_length` are the word pieces that T5 reads. `without_addons` takes the base alone, for training: the add-ons have no data then.
+    Raises `CheckpointError` with a sentence where a piece is missing, damaged, or of another model.
     """
-    missing = [name for name in NEEDED if name not in pieces]
+    missing = [name for name in NEEDED if name not in pieces and not (without_addons and name == "addons")]
     if missing:
         raise CheckpointError(f"The model is not complete. Missing: {'; '.join(describe(name) for name in missing)}.")
-    options = read_addon_options(pieces["addons"].path)
-    transformer = load_transformer(pieces["flux"].open(), pieces["addons"].open(), axes_dims_rope)
+    addons = None if without_addons else pieces["addons"]
+    options = ADDON_OPTIONS if addons is None else read_addon_options(addons.path)
+    source = None if addons is None else addons.open()
+    transformer = load_transformer(pieces["flux"].open(), source, axes_dims_rope, adaptive_form=options["adaptive_form"])
     clip = load_clip(pieces["clip"].open(), None)
     t5 = load_t5(pieces["t5"].open(), None)
     _refuse_strangers(transformer.config, clip.config.hidden_size, t5.config.d_model)

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A small autoencoder with the interface and the latent shape of FLUX's (8 x down to 16 channels), for the embedded model.
 
-A linear code of 8 x 8 patches, as principal components give it, carries the picture; convolutions at an eighth and a quarter of the resolution
-correct code and picture where patches meet. It learns in minutes on a processor, because it starts from the best linear code instead of from nothing.
+A linear code of 8 x 8 patches, as principal components give it, carries the picture; convolutions at an eighth, a quarter and half of the resolution
+correct code and picture where patches meet. It learns in minutes, because it starts from the best linear code instead of from nothing.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
 
     @register_to_config
     def __init__(
-        self, latent_channels: int = 16, encoder_width: int = 128, decoder_width: int = 224, quarter_width: int = 96, decoder_depth: int = 3,
-        reduction: int = PATCH, shift_factor: float = 0.0, scaling_factor: float = 1.0,
+        self, latent_channels: int = 16, encoder_width: int = 128, decoder_width: int = 192, quarter_width: int = 96, half_width: int = 0,
+        decoder_depth: int = 3, reduction: int = PATCH, shift_factor: float = 0.0, scaling_factor: float = 1.0,
     ) -> None:  # fmt: skip
         super().__init__()
         self.code = nn.Conv2d(PIXELS, latent_channels, 1)
@@ -77,6 +77,14 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         self.code_correction = _correction(
             [nn.Conv2d(PIXELS, encoder_width, 1), Residual(encoder_width), Residual(encoder_width), nn.Conv2d(encoder_width, latent_channels, 1)]
         )
+        finest = [nn.Conv2d(quarter_width, PIXELS // 4, 3, padding=1)]
+        if half_width:
+            finest = [
+                nn.Conv2d(quarter_width, 4 * half_width, 1),
+                nn.PixelShuffle(2),
+                Residual(half_width),
+                nn.Conv2d(half_width, PIXELS // 16, 3, padding=1),
+            ]
         self.picture_correction = _correction(
             [
                 nn.Conv2d(latent_channels, decoder_width, 3, padding=1),
@@ -85,9 +93,10 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
                 nn.PixelShuffle(2),
                 Residual(quarter_width),
                 Residual(quarter_width),
-                nn.Conv2d(quarter_width, PIXELS // 4, 3, padding=1),
+                *finest,
             ]
         )
+        self.finest_patch = PATCH // 4 if half_width else PATCH // 2
 
     def encode(self, x: Tensor) -> Encoded:
         """(N, 3, H, W) in [-1, 1], sides multiples of 8 -> the latent `latent_dist.mode()` (N, C, H / 8, W / 8)."""
@@ -96,7 +105,7 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
 
     def decode(self, z: Tensor) -> DecoderOutput:
         """(N, C, h, w) -> `sample` (N, 3, 8 h, 8 w), about [-1, 1]."""
-        return DecoderOutput(sample=pixel_shuffle(self.picture(z), PATCH) + pixel_shuffle(self.picture_correction(z), PATCH // 2))
+        return DecoderOutput(sample=pixel_shuffle(self.picture(z), PATCH) + pixel_shuffle(self.picture_correction(z), self.finest_patch))
 
     @torch.no_grad()
     def start_from(self, patches: Tensor) -> None:

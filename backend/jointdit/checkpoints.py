@@ -16,9 +16,15 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from .errors import CheckpointError
+from .joint_attention import ADAPTIVE_FORMS
 from .layout import SWAPPED, addon_table, config_from_shapes, flux_table, refuse_differences, refuse_shape
 from .transformer import JointDiTTransformer2DModel
 from .weights.source import open_source
+
+# What the JSON beside an add-on file may say; `adaptive_form` is ours, for add-ons of an ablation.
+ADDON_OPTIONS: Mapping[str, object] = {
+    "is_txt_ids_training": False, "is_attnmask_training": False, "depth_transform": "none", "adaptive_form": ADAPTIVE_FORMS[0],
+}  # fmt: skip
 
 
 def build_transformer(
@@ -95,7 +101,7 @@ def read_addon_options(addons: Path) -> dict[str, object]:
 
     Raises `CheckpointError` for options that this program cannot run.
     """
-    options: dict[str, object] = {"is_txt_ids_training": False, "is_attnmask_training": False, "depth_transform": "none"}
+    options = dict(ADDON_OPTIONS)
     path = addons.with_suffix(".json")
     if path.is_file():
         try:
@@ -106,4 +112,6 @@ def read_addon_options(addons: Path) -> dict[str, object]:
         raise CheckpointError(f"{path} asks for trained text positions or a text mask, which no released JointDiT uses. Get the released file.")
     if options["depth_transform"] not in ("none", "inverse"):
         raise CheckpointError(f"{path} names an unknown depth_transform {options['depth_transform']!r}; it must be none or inverse.")
+    if options["adaptive_form"] not in ADAPTIVE_FORMS:
+        raise CheckpointError(f"{path} names an unknown adaptive_form {options['adaptive_form']!r}; it must be one of {', '.join(ADAPTIVE_FORMS)}.")
     return options

@@ -17,12 +17,16 @@ from tqdm import tqdm
 from . import __version__
 from .errors import InputError, JointDiTError
 from .evaluate_cli import evaluate_group
+from .features_cli import features_command
 from .jobs import Job, Progress, Result, generate
 from .lines import json_option, say
 from .memory import PLANS
 from .models import Models
 from .models_cli import models_group
 from .panorama.asked import KINDS, ROUTES
+from .prepare_cli import prepare_command
+from .render_set_cli import render_set_command
+from .train_cli import train_group
 from .wishes import BRANCHES, COMPILING, Lora
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -184,6 +188,10 @@ def panorama_command(prompt: str, image: Path | None, parts: tuple[tuple[str, st
 
 main.add_command(models_group)
 main.add_command(evaluate_group)
+main.add_command(train_group)
+main.add_command(prepare_command)
+main.add_command(render_set_command)
+main.add_command(features_command)
 
 
 @main.command("worker")
@@ -211,29 +219,6 @@ def doctor_command(paths: tuple[Path, ...], as_json: bool) -> None:
     if as_json:
         say(result={"healthy": healthy})
     sys.exit(0 if healthy else 1)
-
-
-@main.command("train")
-@click.argument("stage", type=click.Choice(["autoencoder", "text", "base", "joint"]))
-@click.option("--folder", type=FOLDER, default=Path("runs/embedded"), show_default=True, help="Where checkpoints and results go.")
-@click.option("--minutes", type=float, help="Stop after so many minutes; run the command again to go on.")
-@click.option("--scenes", type=int, help="Number of procedural scenes to learn from.")
-@click.option("--steps", type=int, help="Length of the stage in steps.")
-@click.option("--batch", type=int, help="Samples a step.")
-@sentences
-def train_command(stage: str, folder: Path, minutes: float | None, scenes: int | None, steps: int | None, batch: int | None) -> None:
-    """Train the small model's STAGE on procedural scenes: autoencoder, text, base, then joint (the paper's method)."""
-    import logging
-    from dataclasses import replace
-
-    from .training.recipe import Recipe, run
-
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    recipe = Recipe()
-    changes = {name: value for name, value in (("steps", steps), ("batch", batch)) if value is not None}
-    recipe = replace(recipe, **{stage: replace(getattr(recipe, stage), **changes)}, **({"scenes": scenes} if scenes else {}))
-    done = run(recipe, folder, stage, minutes)
-    click.echo(f"The stage {stage} is {'finished' if done else 'not finished yet; run the command again to go on'}. Results are in {folder}.")
 
 
 if __name__ == "__main__":

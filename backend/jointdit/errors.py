@@ -19,5 +19,9 @@ class OutputError(JointDiTError):
     """The result cannot be written where it was asked for."""
 
 
+class TrainingError(JointDiTError):
+    """A training cannot go on as it is."""
+
+
 class CancelledError(JointDiTError):
     """The person stopped the job."""

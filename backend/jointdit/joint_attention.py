@@ -17,20 +17,23 @@ from torch import Tensor, nn
 from .depth_lora import add_to_depth_half
 from .packed import product_of_rows, rows_of, stacked
 
-ADAPTIVE_FORMS = ("noise_fraction", "clean_fraction")
+ADAPTIVE_FORMS = ("noise_fraction", "clean_fraction", "none")
 ADAPTIVE_SLOPE = 3.0
 
 
 def adaptive_weights(sigma_rgb: Tensor, sigma_depth: Tensor, form: str = "noise_fraction") -> Tensor:
     """How much each branch listens to the other.
 
-    `sigma_rgb`, `sigma_depth`: (N,) noise levels in [0, 1], 1 = noise. Returns (2N,) weights in (0, 1), RGB samples first.
+    `sigma_rgb`, `sigma_depth`: (N,) noise levels in [0, 1], 1 = noise. Returns (2N,) weights in (0, 1], RGB samples first.
 
     - `noise_fraction`, as the released weights were trained and are run: w = sigmoid(3 (sigma / (sigma + sigma_other) - 1/2)).
     - `clean_fraction`, equation 6 of the paper with t = 1 - sigma: w = sigmoid(3 (t_other / (t + t_other) - 1/2)).
+    - `none`, the paper's ablation without them: w = 1.
 
     A fraction 0 / 0 (both clean, or both pure noise in the second form) is 1/2: both branches listen alike.
     """
+    if form == "none":
+        return torch.ones_like(torch.cat([sigma_rgb, sigma_depth]))
     if form == "noise_fraction":
         own_rgb, own_depth = sigma_rgb, sigma_depth
     elif form == "clean_fraction":

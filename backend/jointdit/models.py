@@ -351,7 +351,7 @@ def _sizes(pipeline: JointDiTPipeline) -> Sizes:
     from .cost import sizes_of
     from .placement import visit_bytes
 
-    encoders = (pipeline.text_encoder, pipeline.text_encoder_2)
+    encoders = tuple(dict.fromkeys((pipeline.text_encoder, pipeline.text_encoder_2)))  # one module may have both roles
     whole = [sum(t.numel() * t.element_size() for t in (*module.parameters(), *module.buffers())) for module in encoders]
     autoencoder = 4 * sum(p.numel() for p in pipeline.vae.parameters())  # it works in float32, however it is stored
     # Activations of 512 tokens are small beside a layer.

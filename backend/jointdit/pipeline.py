@@ -25,12 +25,14 @@ from torch import Tensor
 
 # diffusers' loader finds our model classes only in modules that are imported already.
 from . import autoencoder as _autoencoder  # noqa: F401
-from . import transformer as _transformer  # noqa: F401
+from . import prompt_encoder as _prompt_encoder
+from . import transformer as _transformer
 from .errors import InputError
 from .latents import pack, pad_to_multiple, scheduler_shift, unpack
 from .memory import PREVIEW_SIDE, Plan
 from .placement import Placement, place
 from .sampler import Sampler
+from .weights.small_folders import packed_components
 
 TASKS = ("joint", "image_to_depth", "depth_to_image")
 SMALLEST_SIDE = 16
@@ -91,6 +93,17 @@ class JointDiTPipeline(DiffusionPipeline):
         self.vae_scale_factor = vae.config.get("reduction") or 2 ** (len(vae.config.block_out_channels) - 1)
 
     @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **options: Any) -> JointDiTPipeline:
+        """As diffusers' own; components that a folder stores in 8 bits (`weights.small_folders`) are unpacked to float32, or to the asked `dtype`."""
+        folder = Path(pretrained_model_name_or_path)
+        if (folder / "model_index.json").is_file():
+            kinds = {kind.__name__: kind for kind in (_transformer.JointDiTTransformer2DModel, _prompt_encoder.PromptEncoder)}
+            dtype = options.get("dtype")
+            packed = packed_components(folder, kinds)
+            options = {name: module.to(dtype) if isinstance(dtype, torch.dtype) else module for name, module in packed.items()} | options
+        return super().from_pretrained(pretrained_model_name_or_path, **options)
+
+    @classmethod
     def from_files(cls, *paths: Path | str) -> JointDiTPipeline:
         """A pipeline from the pieces of a FLUX.1-dev with JointDiT in files and folders, found by what is in them: see docs/models.md.
 
@@ -129,9 +142,14 @@ class JointDiTPipeline(DiffusionPipeline):
         length = max_sequence_length or self.config.max_sequence_length
         new = [p for p in dict.fromkeys(prompts) if (p, length) not in self._encoded]
         if new:
-            with self._at_work("encoding", self.text_encoder, self.text_encoder_2):
-                pooled = self.text_encoder(self._token_ids(self.tokenizer, new, self.tokenizer.model_max_length)).pooler_output
-                tokens = self.text_encoder_2(self._token_ids(self.tokenizer_2, new, length))[0]
+            both = dict.fromkeys((self.text_encoder, self.text_encoder_2))  # a small model has one encoder in both roles
+            with self._at_work("encoding", *both):
+                read = self.text_encoder_2(self._token_ids(self.tokenizer_2, new, length))
+                if len(both) > 1:
+                    pooled = self.text_encoder(self._token_ids(self.tokenizer, new, self.tokenizer.model_max_length)).pooler_output
+                else:
+                    pooled = read.pooler_output
+                tokens = read[0]
             for prompt, *encoded in zip(new, tokens.cpu(), pooled.cpu(), strict=True):
                 self._encoded[prompt, length] = tuple(encoded)
         for prompt in prompts:
@@ -141,6 +159,10 @@ class JointDiTPipeline(DiffusionPipeline):
             self._encoded.popitem(last=False)
         device, dtype = self._execution_device, self.transformer.dtype
         return tokens.to(device, dtype), pooled.to(device, dtype)
+
+    def forget_prompts(self) -> None:
+        """Drop what `encode_prompt` remembers: prompts that follow are encoded in batches that do not depend on those before."""
+        self._encoded.clear()
 
     def _at_work(self, what: str, *modules: torch.nn.Module, **options: bool) -> AbstractContextManager[None]:
         """While modules work; the placement, if there is one, brings them."""

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 JointDiT for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Stage 0 of a small model: its autoencoder, for pictures and for disparities as grey pictures."""
+"""Stage 1 of a small model: its autoencoder, for pictures and for disparities as grey pictures."""
 
 from __future__ import annotations
 
@@ -9,60 +9,73 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pixel_unshuffle
+from torch.nn.functional import avg_pool2d, pixel_unshuffle
 
 from ..autoencoder import PATCH, PatchAutoencoder
 from .data import Pictures
-from .loop import Schedule, train
+from .loop import Journal, Schedule, train
 
-CROP = 64
+CROP = 96
+HALF_WIDTH = 48
 LATENT_NOISE = 0.05  # the decoder learns to live with the small errors of sampled latents
+DISPARITY_WEIGHT = 3.0  # far away, small errors of disparity are large ones of depth
 
 
-def random_crops(pictures: Pictures, count: int, generator: torch.Generator) -> Tensor:
-    """(count, 3, CROP, CROP) in [-1, 1]: two thirds images, one third disparities as grey pictures."""
+def random_crops(pictures: Pictures, count: int, generator: torch.Generator, device: torch.device) -> tuple[Tensor, Tensor]:
+    """(count, 3, CROP, CROP) in [-1, 1], half images, then half disparities as grey pictures, and the weight of each (count,)."""
     height, width = pictures.image.shape[-2:]
-    crops = []
-    for i in range(count):
-        which, top, left = (int(torch.randint(n, (), generator=generator)) for n in (len(pictures.image), height - CROP + 1, width - CROP + 1))
-        window = (which, slice(None), slice(top, top + CROP), slice(left, left + CROP))
-        crops.append(pictures.disparity[window].float().expand(3, -1, -1) if i % 3 == 2 else pictures.image[window].float() / 255)
-    return 2 * torch.stack(crops) - 1
+    where = [torch.randint(n, (count,), generator=generator, device=device) for n in (len(pictures.image), height - CROP + 1, width - CROP + 1)]
+    rows, columns = (start[:, None] + torch.arange(CROP, device=device) for start in where[1:])
+    index = (where[0][:, None, None], slice(None), rows[:, :, None], columns[:, None, :])  # the channels come last
+    half = count // 2
+    first, second = ((index[0][part], index[1], index[2][part], index[3][part]) for part in (slice(half), slice(half, None)))
+    images = pictures.image[first].float() / 255
+    disparities = pictures.disparity[second].float().expand(-1, -1, -1, 3)
+    weight = torch.ones(count, device=device)
+    weight[half:] = DISPARITY_WEIGHT
+    return 2 * torch.cat([images, disparities]).movedim(-1, 1) - 1, weight
 
 
-def reconstruction_loss(vae: PatchAutoencoder, x: Tensor, generator: torch.Generator) -> Tensor:
-    """Absolute and squared error of the pixels, and absolute error of their differences (edges)."""
+def reconstruction_loss(vae: PatchAutoencoder, x: Tensor, weight: Tensor, generator: torch.Generator) -> Tensor:
+    """Absolute and squared error of the pixels, absolute errors of their differences (edges) and of means over 4 x 4 (no drift of smooth parts)."""
     with torch.autocast(x.device.type, torch.bfloat16):
         latents = vae.encode(x).latent_dist.mode()
-        y = vae.decode(latents + LATENT_NOISE * torch.randn(latents.shape, generator=generator)).sample
+        y = vae.decode(latents + LATENT_NOISE * torch.randn(latents.shape, generator=generator, device=x.device)).sample
     error = y.float() - x
-    edges = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
-    return error.abs().mean() + error.square().mean() + 0.5 * edges
+    edges = error.diff(dim=-1).abs().mean((1, 2, 3)) + error.diff(dim=-2).abs().mean((1, 2, 3))
+    smooth = avg_pool2d(error, 4).abs().mean((1, 2, 3))
+    each = error.abs().mean((1, 2, 3)) + error.square().mean((1, 2, 3)) + 0.5 * edges + smooth
+    return (each * weight).mean()
 
 
 @torch.no_grad()
-def normalise(vae: PatchAutoencoder, pictures: Pictures) -> None:
+def normalise(vae: PatchAutoencoder, pictures: Pictures, device: torch.device) -> None:
     """Set shift and scale so that latents have mean 0 and deviation 1 over images and disparities together, as FLUX's autoencoder states its own."""
-    image, disparity = pictures.as_float(slice(0, 512))
-    latents = vae.encode(2 * torch.cat([image, disparity]) - 1).latent_dist.mode()
+    image, disparity = pictures.as_float(slice(0, 256))
+    latents = torch.cat([vae.encode(2 * x.to(device) - 1).latent_dist.mode() for x in (*image.split(32), *disparity.split(32))])
     vae.register_to_config(shift_factor=latents.mean().item(), scaling_factor=1 / latents.std().item())
 
 
 def train_autoencoder(
-    folder: Path, pictures: Pictures, schedule: Schedule, minutes: float | None = None, on_checkpoint: Callable[[int], None] | None = None
-) -> bool:
+    folder: Path, pictures: Pictures, schedule: Schedule, device: torch.device, minutes: float | None = None,
+    on_checkpoint: Callable[[int], None] | None = None, journal: Journal | None = None,
+) -> bool:  # fmt: skip
     """Train, or go on with, the autoencoder in `folder`; saved as a diffusers folder `vae`. Returns whether it is finished."""
     torch.manual_seed(0)
-    vae = PatchAutoencoder().train()
-    image, disparity = pictures.as_float(torch.arange(0, len(pictures.image), max(1, len(pictures.image) // 1000)))
+    vae = PatchAutoencoder(half_width=HALF_WIDTH).train()
+    image, disparity = pictures.as_float(torch.arange(0, len(pictures.image), max(1, len(pictures.image) // 500)))
     vae.start_from(pixel_unshuffle(2 * torch.cat([image, image, disparity]) - 1, PATCH).movedim(1, -1).reshape(-1, 3 * PATCH**2))
-    parameters = dict(vae.named_parameters())
+    vae = vae.to(device, memory_format=torch.channels_last)
+    held = Pictures(pictures.image.to(device), pictures.disparity.to(device))
 
     def loss(step: int, generator: torch.Generator) -> Tensor:
-        return reconstruction_loss(vae, random_crops(pictures, schedule.batch, generator), generator)
+        return reconstruction_loss(vae, *random_crops(held, schedule.batch, generator, device), generator)
 
-    done = train(parameters, loss, schedule, folder / "autoencoder.pt", minutes=minutes, on_checkpoint=on_checkpoint)
+    done = train(
+        dict(vae.named_parameters()), loss, schedule, folder / "autoencoder.pt",
+        minutes=minutes, on_checkpoint=on_checkpoint, device=device, journal=journal,
+    )  # fmt: skip
     vae.eval()
-    normalise(vae, pictures)
-    vae.save_pretrained(folder / "vae")
+    normalise(vae, pictures, device)
+    vae.to("cpu", memory_format=torch.contiguous_format).save_pretrained(folder / "vae")
     return done

@@ -13,7 +13,7 @@ CLEAN_SHIFT = 0.25  # g
 
 def shifted_logit_normal(count: int, shift: float, generator: torch.Generator) -> Tensor:
     """(count,) sigmas: u = sigmoid(N(0, 1)), sigma = shift u / (1 + (shift - 1) u). A shift above 1 favours noise, below 1 favours clean."""
-    u = torch.sigmoid(torch.randn(count, generator=generator))
+    u = torch.sigmoid(torch.randn(count, generator=generator, device=generator.device))
     return shift * u / (1 + (shift - 1) * u)
 
 
@@ -24,7 +24,7 @@ def unbalanced_sigmas(count: int, generator: torch.Generator) -> tuple[Tensor, T
     """
     shared = shifted_logit_normal(count, NOISY_SHIFT, generator)
     clean = shifted_logit_normal(count, CLEAN_SHIFT, generator)
-    choice = torch.rand(count, generator=generator)
+    choice = torch.rand(count, generator=generator, device=generator.device)
     sigma_rgb = torch.where(choice >= 0.75, clean, shared)
     sigma_depth = torch.where((choice >= 0.5) & (choice < 0.75), clean, shared)
     return sigma_rgb, sigma_depth

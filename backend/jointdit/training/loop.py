@@ -1,39 +1,80 @@
 # SPDX-FileCopyrightText: 2026 JointDiT for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One training loop for every stage: schedule, averaging of weights, checkpoints that resume exactly, a log."""
+"""One training loop for everything that is trained: schedule, optimizer, averaging of weights, checkpoints that resume exactly, a journal."""
 
 from __future__ import annotations
 
-import json
 import math
+import signal
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from ..errors import OutputError, TrainingError
+
+OPTIMIZERS = ("adamw", "adafactor")
+DECAYS = ("cosine", "constant")
+SCALARS_EVERY = 100  # steps; reading a loss halts a card
+EARLY = (1, 10)  # steps of a run after which the loss is looked at besides: what is wrong from the start shall not cost minutes
+
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast: linear warm-up, then a cosine down to zero at `steps`."""
+    """How long and how fast: linear warm-up, then a cosine down to zero at `steps`, or a constant rate.
+
+    `batch` samples are worked on at once, `accumulation` times a step. `average` is the decay of the running average of the weights, 0 for none.
+    """
 
     steps: int
     batch: int
     learning_rate: float
     warmup: int = 300
     weight_decay: float = 0.01
-    average: float = 0.999  # decay of the running average of the weights
+    average: float = 0.999
     clip: float = 1.0
+    accumulation: int = 1
+    optimizer: str = "adamw"
+    decay: str = "cosine"
 
     def rate(self, step: int) -> float:
         """Learning rate of one step."""
         if step < self.warmup:
             return self.learning_rate * (step + 1) / self.warmup
+        if self.decay == "constant":
+            return self.learning_rate
         progress = (step - self.warmup) / max(1, self.steps - self.warmup)
         return self.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+
+
+class Journal(Protocol):
+    """Where curves and pictures of a run go."""
+
+    def scalar(self, name: str, value: float, step: int) -> None:
+        """Note a number."""
+
+    def image(self, name: str, picture: Tensor, step: int) -> None:
+        """Note a picture (3, H, W) in [0, 1]."""
+
+
+class Ranks(Protocol):
+    """The processes that train together."""
+
+    rank: int
+    count: int
+
+    def reduce(self, gradients: Sequence[Tensor]) -> None:
+        """Replace each gradient by its mean over the processes."""
+
+    def any(self, flag: bool) -> bool:
+        """Whether it is so in any process."""
 
 
 class Average:
@@ -41,19 +82,32 @@ class Average:
 
     def __init__(self, parameters: Mapping[str, nn.Parameter], decay: float) -> None:
         self.decay = decay
-        self.values = {name: p.detach().clone() for name, p in parameters.items()}
+        self.values = {name: p.detach().clone() for name, p in parameters.items()} if decay else {}
 
     @torch.no_grad()
     def update(self, parameters: Mapping[str, nn.Parameter], step: int) -> None:
         """Move towards the parameters after step number `step`."""
-        decay = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(list(self.values.values()), [p.detach() for p in parameters.values()], 1 - decay)
+        if self.values:
+            decay = min(self.decay, (1 + step) / (10 + step))
+            torch._foreach_lerp_(list(self.values.values()), [p.detach() for p in parameters.values()], 1 - decay)
 
     @torch.no_grad()
     def copy_to(self, parameters: Mapping[str, nn.Parameter]) -> None:
-        """Put the averages into the model."""
-        for name, p in parameters.items():
-            p.copy_(self.values[name])
+        """Put the averages into the model; nothing happens where none are kept."""
+        for name, value in self.values.items():
+            parameters[name].copy_(value)
+
+    @contextmanager
+    def in_place(self, parameters: Mapping[str, nn.Parameter]) -> Iterator[None]:
+        """Within the block the averages are in the model."""
+        kept = {name: parameters[name].detach().clone() for name in self.values}
+        self.copy_to(parameters)
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for name, value in kept.items():
+                    parameters[name].copy_(value)
 
 
 def train(
@@ -61,95 +115,189 @@ def train(
     loss: Callable[[int, torch.Generator], Tensor],
     schedule: Schedule,
     checkpoint: Path,
+    *,
     seed: int = 0,
     minutes: float | None = None,
     every_minutes: float = 5.0,
     on_checkpoint: Callable[[int], None] | None = None,
+    device: torch.device | str = "cpu",
+    journal: Journal | None = None,
+    ranks: Ranks | None = None,
+    rates: Mapping[str, float] | None = None,
 ) -> bool:
-    """Minimise `loss(step, generator)` over the named parameters.
+    """Minimise `loss(step, generator)` over the named parameters; the generator draws on `device`.
 
-    Starts where `checkpoint` stopped, if it exists, bit for bit: weights, optimiser, average and generator are in it. Stops after `minutes` at the latest.
+    Starts where `checkpoint` stopped, if it exists, bit for bit (where the device's arithmetic repeats itself, which a processor's does): weights, optimizer,
+    average and generator are in it. Stops after `minutes` at the latest; Ctrl+C lets the step end, leaves a checkpoint and raises KeyboardInterrupt.
     At the end the averaged weights are in the model. Returns whether all the steps are done. `on_checkpoint(step)` is called with averaged weights in place.
+    `rates` multiplies the learning rate of parameters whose names begin with its keys. Of several `ranks` the first writes; their generators are in one
+    state, and `loss` takes its rank's part of what they draw. Raises `OutputError` where the checkpoint cannot be written, and `TrainingError` where the loss
+    is no number any more.
     """
-    optimizer = torch.optim.AdamW(parameters.values(), lr=schedule.learning_rate, betas=(0.9, 0.99), weight_decay=schedule.weight_decay)
-    average = Average(parameters, schedule.average)
-    generator = torch.Generator().manual_seed(seed)
-    start = _resume(checkpoint, parameters, optimizer, average, generator)
+    rank = 0 if ranks is None else ranks.rank
+    run = _Run(parameters, schedule, checkpoint, device, seed, rates or {})
+    start = run.resume()
     began = saved = time.monotonic()
-    log = checkpoint.with_suffix(".jsonl").open("a", encoding="utf-8")
-    running, bar = None, tqdm(range(start, schedule.steps), initial=start, total=schedule.steps, mininterval=5, desc=checkpoint.stem)
-    step = start - 1
-    for step in bar:
-        for group in optimizer.param_groups:
-            group["lr"] = schedule.rate(step)
-        value = loss(step, generator)
-        value.backward()
-        torch.nn.utils.clip_grad_norm_(parameters.values(), schedule.clip)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        average.update(parameters, step)
-        running = value.item() if running is None else 0.99 * running + 0.01 * value.item()
-        if step % 100 == 99:
-            bar.set_postfix(loss=f"{running:.4f}")
-            log.write(json.dumps({"step": step + 1, "loss": running, "rate": schedule.rate(step), "seconds": time.monotonic() - began}) + "\n")
-            log.flush()
-        now = time.monotonic()
-        if now - saved > 60 * every_minutes:
-            _save(checkpoint, step + 1, parameters, optimizer, average, generator)
-            saved = now
-            if on_checkpoint is not None:
-                with _averaged(parameters, average):
-                    on_checkpoint(step + 1)
-        if minutes is not None and now - began > 60 * minutes:
-            break
-    log.close()
-    _save(checkpoint, step + 1, parameters, optimizer, average, generator)
-    average.copy_to(parameters)
-    return step + 1 >= schedule.steps
+    bar = tqdm(range(start, schedule.steps), initial=start, total=schedule.steps, mininterval=5, desc=checkpoint.stem, disable=rank > 0)
+    done, total, counted = start, torch.zeros((), device=device), 0
+    with _patient() as interrupted, _sound_attention():
+        try:
+            for step in bar:
+                total += run.step(step, loss, ranks)
+                done = step + 1
+                counted += 1
+                due = rank == 0 and time.monotonic() - saved > 60 * every_minutes
+                if (due or done - start in EARLY or done % SCALARS_EVERY == 0 or done == schedule.steps) and not torch.isfinite(total):
+                    run.whole = False  # the last checkpoint is better than this state
+                    raise TrainingError(
+                        f"The loss became no number (NaN) before step {done} of {checkpoint.stem}; nothing was saved since. "
+                        "Look for pictures with NaN in the training set, or lower the learning rate, and run it again."
+                    )
+                if done % SCALARS_EVERY == 0 or done == schedule.steps:
+                    mean = total.item() / counted
+                    total, counted = torch.zeros_like(total), 0
+                    bar.set_postfix(loss=f"{mean:.4f}", refresh=False)
+                    if journal is not None and rank == 0:
+                        journal.scalar("loss", mean, done)
+                        journal.scalar("rate", schedule.rate(step), done)
+                        journal.scalar("seconds", time.monotonic() - began, done)
+                now = time.monotonic()
+                if due:
+                    run.save(done)
+                    saved = now
+                    if on_checkpoint is not None:
+                        with run.average.in_place(parameters):
+                            on_checkpoint(done)
+                stop = interrupted.is_set() or (minutes is not None and now - began > 60 * minutes)
+                # Clocks differ: all processes must stop after the same step.
+                if stop if ranks is None or ranks.count == 1 else ranks.any(stop):
+                    break
+        finally:
+            if rank == 0 and run.whole:
+                run.save(done)
+        if interrupted.is_set():
+            raise KeyboardInterrupt
+    run.average.copy_to(parameters)
+    return done >= schedule.steps
 
 
-class _averaged:
-    """Within the block the averaged weights are in the model."""
-
-    def __init__(self, parameters: Mapping[str, nn.Parameter], average: Average) -> None:
-        self.parameters, self.average = parameters, average
-
-    def __enter__(self) -> None:
-        self.kept = {name: p.detach().clone() for name, p in self.parameters.items()}
-        self.average.copy_to(self.parameters)
-
-    def __exit__(self, *_: object) -> None:
-        with torch.no_grad():
-            for name, p in self.parameters.items():
-                p.copy_(self.kept[name])
+@contextmanager
+def _sound_attention() -> Iterator[None]:
+    """Within the block attention is not cuDNN's: its backward pass fails, or gives NaN, in training of these models (seen with PyTorch 2.11 on an H200)."""
+    before = torch.backends.cuda.cudnn_sdp_enabled()
+    torch.backends.cuda.enable_cudnn_sdp(False)
+    try:
+        yield
+    finally:
+        torch.backends.cuda.enable_cudnn_sdp(before)
 
 
-def _save(
-    path: Path, step: int, parameters: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer, average: Average, generator: torch.Generator
-) -> None:
-    state = {
-        "step": step,
-        "parameters": {name: p.detach() for name, p in parameters.items()},
-        "optimizer": optimizer.state_dict(),
-        "average": average.values,
-        "generator": generator.get_state(),
-    }
-    temporary = path.with_suffix(".tmp")
-    torch.save(state, temporary)
-    temporary.replace(path)
+@contextmanager
+def _patient() -> Iterator[threading.Event]:
+    """Within the block Ctrl+C sets the event and nothing more, so that a step can end; a second one interrupts at once."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+
+    def note(*_: object) -> None:
+        event.set()
+        signal.signal(signal.SIGINT, before)
+
+    before = signal.getsignal(signal.SIGINT) or signal.SIG_DFL  # None where it was not set from Python
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield event
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
-def _resume(
-    path: Path, parameters: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer, average: Average, generator: torch.Generator
-) -> int:
-    if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return 0
-    state = torch.load(path, weights_only=True)
-    with torch.no_grad():
-        for name, p in parameters.items():
+class _Run:
+    """Optimizer, average and generator of one run, and their file. `whole`: no step is half done."""
+
+    def __init__(
+        self, parameters: Mapping[str, nn.Parameter], schedule: Schedule, file: Path, device: torch.device | str, seed: int, rates: Mapping[str, float]
+    ) -> None:
+        self.parameters, self.schedule, self.file = parameters, schedule, file
+        factors = [next((factor for prefix, factor in rates.items() if name.startswith(prefix)), 1.0) for name in parameters]
+        groups = [
+            {"params": [p for p, f in zip(parameters.values(), factors, strict=True) if f == factor], "factor": factor} for factor in sorted(set(factors))
+        ]
+        self.optimizer = optimizer_of(schedule, groups, device)
+        self.average = Average(parameters, schedule.average)
+        self.generator = torch.Generator(device).manual_seed(seed)
+        self.whole = True
+
+    def step(self, step: int, loss: Callable[[int, torch.Generator], Tensor], ranks: Ranks | None) -> Tensor:
+        """One step of the optimizer; returns the loss, still on the device."""
+        self.whole = False
+        parts = []
+        for _ in range(self.schedule.accumulation):
+            value = loss(step, self.generator) / self.schedule.accumulation
+            value.backward()
+            parts.append(value.detach())
+        if ranks is not None and ranks.count > 1:
+            ranks.reduce([p.grad for p in self.parameters.values() if p.grad is not None])
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["factor"] * self.schedule.rate(step)
+        torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.schedule.clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.average.update(self.parameters, step)
+        self.whole = True
+        return torch.stack(parts).sum()
+
+    def save(self, step: int) -> None:
+        """Write the state after `step` steps; the file is whole at any moment. Raises `OutputError`."""
+        state = {
+            "step": step,
+            "parameters": {name: p.detach() for name, p in self.parameters.items()},
+            "optimizer": self.optimizer.state_dict(),
+            "average": self.average.values,
+            "generator": self.generator.get_state(),
+        }
+        temporary = self.file.with_name(self.file.name + ".tmp")
+        try:
+            torch.save(state, temporary)
+            temporary.replace(self.file)
+        except (OSError, RuntimeError) as error:  # torch's own writer says RuntimeError where a disk is full
+            raise OutputError(f"The checkpoint {self.file} cannot be written ({error}). Make room; the one before it is still whole.") from error
+
+    @torch.no_grad()
+    def resume(self) -> int:
+        """Take over the file's state, if there is one; returns the number of steps done."""
+        if not self.file.is_file():
+            return 0
+        state = torch.load(self.file, map_location="cpu", weights_only=True)
+        for name, p in self.parameters.items():
             p.copy_(state["parameters"][name])
-    optimizer.load_state_dict(state["optimizer"])
-    average.values = state["average"]
-    generator.set_state(state["generator"])
-    return state["step"]
+        for name, value in state["average"].items():
+            self.average.values[name].copy_(value)
+        self._resume_optimizer(state["optimizer"])
+        self.generator.set_state(state["generator"])
+        return state["step"]
+
+    def _resume_optimizer(self, state: dict[str, Any]) -> None:
+        """As PyTorch's `load_state_dict`, which rounds the state to the parameters' dtype: Adafactor's is float32 also for bfloat16."""
+        self.optimizer.load_state_dict(state)
+        places = [place for group in state["param_groups"] for place in group["params"]]
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        for place, parameter in zip(places, parameters, strict=True):
+            for name, value in state["state"].get(place, {}).items():
+                now = self.optimizer.state[parameter][name]
+                if isinstance(value, Tensor) and now.dtype != value.dtype:
+                    self.optimizer.state[parameter][name] = value.to(now.device)
+
+
+def optimizer_of(schedule: Schedule, groups: list[dict[str, Any]], device: torch.device | str) -> torch.optim.Optimizer:
+    """AdamW, or Adafactor (arXiv 1804.04235), which keeps a row and a column of second moments instead of a matrix.
+
+    Adafactor is that of transformers, because the learning rate shall be the length of a step. PyTorch's multiplies it by the size of the parameter, 1/1000 at
+    least: what starts at zero, as LoRAs and joint layers do, would hardly move at the paper's 1e-5.
+    """
+    if schedule.optimizer == "adafactor":
+        from transformers.optimization import Adafactor
+
+        return Adafactor(groups, lr=schedule.learning_rate, weight_decay=schedule.weight_decay, scale_parameter=False, relative_step=False, warmup_init=False)
+    fused = torch.device(device).type == "cuda"
+    return torch.optim.AdamW(groups, lr=schedule.learning_rate, betas=(0.9, 0.99), weight_decay=schedule.weight_decay, fused=fused)

@@ -1,191 +1,251 @@
 # SPDX-FileCopyrightText: 2026 JointDiT for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The whole recipe of the embedded model: autoencoder, text, base, joint stage, and the pipeline folder that comes out.
+"""The whole recipe of the embedded model: text encoder, autoencoder, base, joint stage, and the pipeline folder that comes out.
 
-Every stage resumes where it stopped, so the recipe can be run in pieces (`jointdit train --minutes 10`, again and again).
+Every stage resumes where it stopped, so the recipe can be run in pieces (`jointdit train embedded --minutes 10`, again and again). What a stage leaves behind
+is stored as it is shipped, in 8 bits: the next stage learns on what people get.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import os
 import platform
 import shutil
-from dataclasses import asdict, dataclass, field
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
 import torch
-from diffusers import FlowMatchEulerDiscreteScheduler, FluxTransformer2DModel
-from PIL import Image
-from transformers import CLIPTextModel, PreTrainedTokenizerFast, T5EncoderModel
+from diffusers import FluxTransformer2DModel
+from torch import nn
+from transformers import PreTrainedTokenizerFast
 
 from ..autoencoder import PatchAutoencoder
-from ..pipeline import JointDiTPipeline
-from ..procedural import HORIZONTAL_ANGLE, render
+from ..errors import InputError
+from ..machine import best_device
+from ..prompt_encoder import PromptEncoder
 from ..transformer import JointDiTTransformer2DModel
+from ..weights.small_folders import load_packed
 from .autoencoder import train_autoencoder
-from .data import HELD_OUT, Latents, encode, render_pictures
+from .data import Latents, render_latents, render_pictures
+from .export import assemble, export, pack
 from .loop import Schedule
-from .stages import TextSide, learn_tokenizer_of, new_base, new_text_side, train_base, train_joint
-from .words import train_text
+from .sheets import sheet
+from .stages import Work, new_base, train_base, train_joint
+from .text import freeze, smaller_encoder, tokenizer_of
 
-STAGES = ("autoencoder", "text", "base", "joint")
+STAGES = ("text", "autoencoder", "base", "joint")
 log = logging.getLogger(__name__)
-
-LARGEST_PITCH = 20.0  # degrees; the scenes are seen by level cameras
-SHEET_STEPS = 10  # a look while training must not cost much of it
-SHEET_PROMPTS = (
-    "a red cube", "a blue ball on the left", "a house on a green meadow", "snowy mountains at sunset", "a yellow cone in the desert",
-    "a tree under a cloudy sky", "a calm sea at night", "a green sphere and a red box", "a white tower on a hill", "a room with a blue wall",
-    "a purple pyramid on grey stone", "green hills under a clear blue sky",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Recipe:
     """Sizes and schedules of a small JointDiT that learns from procedural scenes."""
 
-    size: int = 128
-    scenes: int = 16_000
-    text_length: int = 32
+    size: int = 256
+    pictures: int = 10_240
+    scenes: int = 131_072
+    text_length: int = 40
+    text_layers: int = 5
     layers: int = 2
-    single_layers: int = 4
-    heads: int = 6
-    head_dim: int = 32
-    rope: tuple[int, int, int] = (8, 12, 12)
+    single_layers: int = 6
+    heads: int = 5
+    head_dim: int = 64
+    rope: tuple[int, int, int] = (16, 24, 24)
     lora_rank: int = 32
     input_lora_rank: int = 64
     guidance: float = 2.5
-    autoencoder: Schedule = field(default=Schedule(steps=3000, batch=18, learning_rate=1e-3, warmup=50, weight_decay=0.0))
-    text: Schedule = field(default=Schedule(steps=1000, batch=128, learning_rate=1.5e-3, warmup=50))
-    base: Schedule = field(default=Schedule(steps=4200, batch=40, learning_rate=1e-3, warmup=200))
-    joint: Schedule = field(default=Schedule(steps=1600, batch=28, learning_rate=1.5e-3, warmup=60, average=0.998))
+    autoencoder: Schedule = field(default=Schedule(steps=5500, batch=64, learning_rate=1e-3, warmup=100, weight_decay=0.0))
+    base: Schedule = field(default=Schedule(steps=5400, batch=512, learning_rate=8e-4, warmup=300))
+    joint: Schedule = field(default=Schedule(steps=2400, batch=256, learning_rate=1e-3, warmup=100))
 
 
-def run(recipe: Recipe, folder: Path, stage: str, minutes: float | None = None) -> bool:
-    """Run, or go on with, one stage in `folder`; the stages before it must be done. Returns whether the stage is finished."""
+@dataclass
+class Bench:
+    """Where a recipe is worked on: its folder, the device, the processes that think up scenes, and when to stop."""
+
+    folder: Path
+    device: torch.device
+    processes: int
+    compiled: bool
+    deadline: float | None = None
+
+    @classmethod
+    def here(cls, folder: Path, minutes: float | None = None, device: str | None = None) -> Bench:
+        """This machine's."""
+        chosen = torch.device(device) if device else best_device()
+        deadline = None if minutes is None else time.monotonic() + 60 * minutes
+        return cls(folder, chosen, max(1, (os.cpu_count() or 2) - (chosen.type == "cuda")), chosen.type == "cuda", deadline)
+
+    @property
+    def minutes_left(self) -> float | None:
+        """Until the deadline, if there is one."""
+        return None if self.deadline is None else max(0.0, (self.deadline - time.monotonic()) / 60)
+
+    def work(self, name: str, look: Callable[[int], None] | None) -> Work:
+        """A stage here."""
+        from .journal import Journal
+
+        return Work(self.folder / f"{name}.pt", self.device, self.minutes_left, self.compiled, look, Journal(self.folder / "journal" / name))
+
+
+def start_from(pipeline: Path, folder: Path) -> None:
+    """Let a new run in `folder` begin with what a finished one left: its text encoder and autoencoder stay, its transformer is trained on."""
+    if (folder / "started.json").is_file():
+        return
+    for theirs, ours in (("text_encoder_2", "text"), ("tokenizer_2", "tokenizer"), ("vae", "vae"), ("transformer", "start")):
+        try:
+            shutil.copytree(pipeline / theirs, folder / ours, dirs_exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{pipeline} is not the folder of a small model's pipeline: it has no {theirs}. Give the folder that a training left.") from error
+    for stage in ("text", "autoencoder"):
+        (folder / f"{stage}.done").touch()
+    (folder / "started.json").write_text(json.dumps({"from": str(pipeline)}))
+
+
+def run(
+    recipe: Recipe, bench: Bench, stages: tuple[str, ...] = STAGES, source: Path | None = None, words: Path | None = None, start: Path | None = None
+) -> bool:
+    """Run, or go on with, the stages in order, until the deadline. Returns whether all of them are finished; what is finished is not done again.
+
+    `source` is the folder of the sentence encoder and `words` a list of words, one a line; both are needed where the text stage is not done yet. `start` is
+    the pipeline folder of a finished run of this recipe, which is trained on. Raises `InputError` where one of them is not there.
+    """
     torch.set_flush_denormal(True)  # tiny optimiser states would otherwise slow a processor down several times
+    folder = bench.folder
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "recipe.json").write_text(json.dumps(asdict(recipe) | {"machine": platform.processor(), "torch": torch.__version__}, indent=1))
-    pictures = render_pictures(recipe.scenes, recipe.size, folder / f"pictures-{recipe.scenes}.pt")
-    cache = folder / f"latents-{recipe.scenes}.pt"
-    if stage == "autoencoder":
-        cache.unlink(missing_ok=True)
-        return train_autoencoder(folder, pictures, recipe.autoencoder, minutes)
-    if stage == "text":
-        return _text(recipe, folder, pictures.captions, minutes)
-    vae = PatchAutoencoder.from_pretrained(folder / "vae").eval()
-    latents = encode(vae, pictures, cache)
-    if stage == "base":
-        return _base(recipe, folder, vae, latents, minutes)
-    return _joint(recipe, folder, vae, latents, minutes)
+    made_by = {"machine": _machine(bench.device), "torch": torch.__version__}
+    if start is not None:
+        start_from(start, folder)
+    (folder / "recipe.json").write_text(json.dumps(asdict(recipe) | made_by, indent=1))
+    for stage in stages:
+        done = folder / f"{stage}.done"
+        if not done.is_file():
+            if bench.minutes_left == 0:
+                return False
+            began = time.monotonic()
+            finished = {"text": _text, "autoencoder": _autoencoder, "base": _base, "joint": _joint}[stage](recipe, bench, source, words)
+            log.info("%s: %.0f s, %s", stage, time.monotonic() - began, "finished" if finished else "not finished yet")
+            if not finished:
+                return False
+            done.touch()
+    return True
 
 
-def _text(recipe: Recipe, folder: Path, captions: list[str], minutes: float | None) -> bool:
-    torch.manual_seed(3)
-    if not (folder / "tokenizer").is_dir():
-        learn_tokenizer_of(captions, recipe.text_length).save_pretrained(folder / "tokenizer")
-    text = new_text_side(PreTrainedTokenizerFast.from_pretrained(folder / "tokenizer"), recipe.text_length)
-    done = train_text(text, recipe.text, folder / "text.pt", minutes)
-    _save_text(text, folder)
-    return done
+def _machine(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
 
 
-def _save_text(text: TextSide, folder: Path) -> None:
-    text.clip.save_pretrained(folder / "text_encoder")
-    text.t5.save_pretrained(folder / "text_encoder_2")
+def _text(recipe: Recipe, bench: Bench, source: Path | None, words: Path | None) -> bool:
+    if source is None or words is None:
+        raise InputError("The first stage needs the folder of all-MiniLM-L6-v2 (--text-encoder) and a list of words (--words): see docs/training.md.")
+    try:
+        dictionary = words.read_text(encoding="utf-8").split()
+    except (OSError, ValueError) as error:
+        raise InputError(f"The list of words {words} cannot be read ({error}). Give a text file with a word in each line.") from error
+    encoder, pieces = smaller_encoder(source, dictionary, recipe.text_layers, recipe.text_length)
+    pack(encoder, bench.folder / "text")
+    tokenizer_of(pieces, recipe.text_length).save_pretrained(bench.folder / "tokenizer")
+    return True
 
 
-def _load_text(recipe: Recipe, folder: Path) -> TextSide:
-    return TextSide(
-        PreTrainedTokenizerFast.from_pretrained(folder / "tokenizer"),
-        CLIPTextModel.from_pretrained(folder / "text_encoder"),
-        T5EncoderModel.from_pretrained(folder / "text_encoder_2"),
-        recipe.text_length,
-    )
+def _autoencoder(recipe: Recipe, bench: Bench, *_: object) -> bool:
+    pictures = render_pictures(recipe.pictures, recipe.size, bench.device, bench.processes)
+    work = bench.work("autoencoder", None)
+    return train_autoencoder(bench.folder, pictures, recipe.autoencoder, bench.device, work.minutes, journal=work.journal)
 
 
-def _base(recipe: Recipe, folder: Path, vae: PatchAutoencoder, latents: Latents, minutes: float | None) -> bool:
+@dataclass(frozen=True)
+class Parts:
+    """What the later stages find in the run's folder."""
+
+    vae: PatchAutoencoder
+    tokenizer: PreTrainedTokenizerFast
+    text: PromptEncoder
+    latents: Latents
+    empty: torch.Tensor
+
+
+def parts(recipe: Recipe, bench: Bench, text: str) -> Parts:
+    """Load the autoencoder and the text encoder `text` of a run, and its latents, which are made where they are not there yet."""
+    vae = PatchAutoencoder.from_pretrained(bench.folder / "vae").eval()
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(bench.folder / "tokenizer")
+
+    def tokens(prompts: list[str]) -> torch.Tensor:
+        return tokenizer(prompts, padding="max_length", max_length=recipe.text_length, truncation=True, return_tensors="pt").input_ids
+
+    cache = bench.folder / f"latents-{recipe.scenes}.pt"
+    latents = render_latents(vae, tokens, recipe.scenes, recipe.size, cache, bench.device, bench.processes)
+    encoder = PromptEncoder(PromptEncoder.config_class.from_pretrained(bench.folder / text))
+    encoder.load_state_dict(load_packed(bench.folder / text))
+    return Parts(vae, tokenizer, freeze(encoder).to(bench.device), latents, tokens([" "])[0].to(bench.device))
+
+
+def _base(recipe: Recipe, bench: Bench, *_: object) -> bool:
+    found = parts(recipe, bench, "text")
     torch.manual_seed(1)
-    text = _load_text(recipe, folder)
-    base = new_base(text, recipe.layers, recipe.single_layers, recipe.heads, recipe.head_dim, recipe.rope)
-    log.info("base %.2f M, text %.2f M parameters", base.num_parameters() / 1e6, sum(p.numel() for m in (text.clip, text.t5) for p in m.parameters()) / 1e6)
+    base = new_base(found.text, recipe.layers, recipe.single_layers, recipe.heads, recipe.head_dim, recipe.rope).to(bench.device)
+    _begin_with(bench.folder, base)
+    log.info("base %.2f M parameters", base.num_parameters() / 1e6)
 
     def look(step: int) -> None:
         joint = JointDiTTransformer2DModel.from_flux(base, lora_rank=1, vector_lora_ranks=(1, 1), text_lora_rank=1)
-        sheet(assemble(recipe, vae, text, joint), folder / f"base-{step:06d}.png", joint_only=True)
+        sheet(assemble(recipe, found.vae, found.tokenizer, found.text, joint), bench.folder / f"base-{step:06d}.png", joint_only=True)
 
-    done = train_base(base, text, latents, recipe.base, folder / "base.pt", minutes, look)
-    look(recipe.base.steps if done else -1)
-    base.save_pretrained(folder / "base")
-    _save_text(text, folder)
+    done = train_base(base, found.text, found.empty, found.latents, recipe.base, bench.work("base", look))
+    pack(base, bench.folder / "base")
+    pack(found.text, bench.folder / "text-trained")
+    look(recipe.base.steps)
     return done
 
 
-def _joint(recipe: Recipe, folder: Path, vae: PatchAutoencoder, latents: Latents, minutes: float | None) -> bool:
-    torch.manual_seed(2)
-    text = _load_text(recipe, folder)
-    base = FluxTransformer2DModel.from_pretrained(folder / "base")
+def _begin_with(folder: Path, model: nn.Module, wanted: Callable[[str], bool] = lambda name: True) -> None:
+    """Give a model the weights that its run starts from, if it does."""
+    if (folder / "start").is_dir():
+        stored = load_packed(folder / "start")
+        own = model.state_dict()
+        missing = [name for name in own if wanted(name) and (name not in stored or stored[name].shape != own[name].shape)]
+        if missing:
+            raise InputError(f"The model to start from has other sizes than this recipe ({missing[0]}, for one). Start without it.")
+        model.load_state_dict({name: stored[name] for name in own if wanted(name)}, strict=False)
+
+
+def open_base(folder: Path) -> FluxTransformer2DModel:
+    """The base that a run left in `folder`."""
+    base = FluxTransformer2DModel.from_config(FluxTransformer2DModel.load_config(folder / "base"))
+    base.load_state_dict(load_packed(folder / "base"))
+    return base.eval()
+
+
+def new_joint(base: FluxTransformer2DModel, recipe: Recipe, **options: object) -> JointDiTTransformer2DModel:
+    """A JointDiT around a base, with add-ons that change nothing yet."""
     ranks = {"lora_rank": recipe.lora_rank, "vector_lora_ranks": (recipe.input_lora_rank,) * 2, "text_lora_rank": recipe.input_lora_rank}
-    model = JointDiTTransformer2DModel.from_flux(base, **ranks)
+    return JointDiTTransformer2DModel.from_flux(base, **ranks | options)
+
+
+def _joint(recipe: Recipe, bench: Bench, *_: object) -> bool:
+    found = parts(recipe, bench, "text-trained")
+    torch.manual_seed(2)
+    model = new_joint(open_base(bench.folder).to(bench.device), recipe)
+    _begin_with(bench.folder, model, lambda name: name in model.addon_parameters())
     log.info("add-ons %.2f M parameters", sum(p.numel() for p in model.addon_parameters().values()) / 1e6)
 
     def look(step: int) -> None:
-        sheet(assemble(recipe, vae, text, model), folder / f"joint-{step:06d}.png")
+        sheet(assemble(recipe, found.vae, found.tokenizer, found.text, model), bench.folder / f"joint-{step:06d}.png")
 
-    done = train_joint(model, text, latents, recipe.joint, folder / "joint.pt", minutes, look)
-    pipeline = assemble(recipe, vae, text, model)
-    sheet(pipeline, folder / "joint-last.png")
-    export(pipeline, folder / "pipeline")
+    done = train_joint(model, found.text, found.empty, found.latents, recipe.joint, bench.work("joint", look))
+    export(assemble(recipe, found.vae, found.tokenizer, found.text, model), bench.folder / "pipeline")
+    look(recipe.joint.steps)
     return done
 
 
-def assemble(recipe: Recipe, vae: PatchAutoencoder, text: TextSide, transformer: JointDiTTransformer2DModel) -> JointDiTPipeline:
-    """The parts as one pipeline, of the same class as the full-size model's."""
-    pipeline = JointDiTPipeline(
-        scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True, base_shift=0.5, max_shift=1.15, base_image_seq_len=64, max_image_seq_len=1024),
-        vae=vae, text_encoder=text.clip, tokenizer=text.tokenizer, text_encoder_2=text.t5, tokenizer_2=text.tokenizer, transformer=transformer,
-        default_guidance=recipe.guidance, native_size=recipe.size, max_sequence_length=recipe.text_length, horizontal_angle=HORIZONTAL_ANGLE,
-        largest_pitch=LARGEST_PITCH, title="Embedded model", licence="GPL-3.0-or-later",
-        note="A small model that knows simple procedural scenes. It shows how everything works; FLUX.1-dev with the JointDiT add-ons gives real quality.",
+def tiny() -> Recipe:
+    """A recipe that runs in seconds: for tests of the whole."""
+    short = {"steps": 4, "batch": 4, "warmup": 1}
+    return Recipe(
+        size=128, pictures=64, scenes=64, layers=1, single_layers=2, heads=2, head_dim=32, rope=(8, 12, 12), lora_rank=4, input_lora_rank=4,
+        autoencoder=replace(Recipe().autoencoder, **short), base=replace(Recipe().base, **short), joint=replace(Recipe().joint, **short),
     )  # fmt: skip
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline
-
-
-def export(pipeline: JointDiTPipeline, folder: Path) -> None:
-    """Write the pipeline folder in half precision (it is computed in float32 all the same); replaces what is there."""
-    if folder.exists():
-        shutil.rmtree(folder)
-    pipeline.to(torch.float16)
-    pipeline.save_pretrained(folder)
-    pipeline.to(torch.float32)
-
-
-def sheet(pipeline: JointDiTPipeline, path: Path, joint_only: bool = False) -> None:
-    """A picture to look at: prompts -> images and disparities; under them held-out scenes, their estimated disparity, and images for their disparity.
-
-    `joint_only` leaves out what a base without trained add-ons cannot do.
-    """
-    size = pipeline.config.native_size
-    training = pipeline.transformer.training
-    pipeline.transformer.eval()
-    generators = [torch.Generator().manual_seed(i) for i in range(len(SHEET_PROMPTS))]
-    joint = pipeline(prompt=list(SHEET_PROMPTS), generator=generators, output_type="pt", num_inference_steps=SHEET_STEPS)
-    rows = [joint.images, joint.disparity[:, None].expand(-1, 3, -1, -1)]
-    if not joint_only:
-        rows += _conditional_rows(pipeline, generators)
-    picture = torch.stack(rows).permute(0, 3, 1, 4, 2).reshape(len(rows) * size, -1, 3)
-    Image.fromarray((255 * picture.clamp(0, 1)).round().byte().numpy().astype(np.uint8)).save(path)
-    pipeline.transformer.train(training)
-
-
-def _conditional_rows(pipeline: JointDiTPipeline, generators: list[torch.Generator]) -> list[torch.Tensor]:
-    """Held-out scenes, their exact and their estimated disparity, and an image for the exact one: each (N, 3, H, W)."""
-    size = pipeline.config.native_size
-    scenes = render(range(HELD_OUT, HELD_OUT + len(SHEET_PROMPTS)), size)
-    depth = pipeline(image=scenes.image, generator=generators, output_type="pt", num_inference_steps=SHEET_STEPS)
-    image = pipeline(prompt=scenes.captions, disparity=scenes.disparity[:, 0], generator=generators, output_type="pt", num_inference_steps=SHEET_STEPS)
-    grey = [x[:, None].expand(-1, 3, -1, -1) for x in (scenes.disparity[:, 0], depth.disparity)]
-    return [scenes.image, *grey, image.images]

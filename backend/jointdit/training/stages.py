@@ -4,70 +4,57 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import FluxTransformer2DModel
 from torch import Tensor, nn
-from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast, T5Config, T5EncoderModel
 
 from ..latents import image_position_ids, pack
+from ..prompt_encoder import PromptEncoder
 from ..transformer import JointDiTTransformer2DModel
 from .data import Latents
 from .flow import add_noise, shifted_logit_normal, unbalanced_sigmas, velocity_loss
 from .loop import Schedule, train
-from .text import learn_tokenizer, roughen
+from .thinking import WORDINGS
 
 PROMPT_DROP = 0.1
+DEPTH_SHARE = 0.2  # of what the base sees: FLUX, too, has met depth maps among its images
 BASE_SHIFT = 1.65  # exp(0.5): FLUX's schedule for pictures of few tokens
+TEXT_RATE = 0.2  # the pretrained text layers learn so much slower than the rest
 
 
-@dataclass
-class TextSide:
-    """Tokenizer and the two text encoders, in FLUX's roles: CLIP for one pooled vector, T5 for a vector a token."""
+@dataclass(frozen=True)
+class Work:
+    """Where a stage works: its checkpoint, its device, how long at most, and what is told meanwhile.
 
-    tokenizer: PreTrainedTokenizerFast
-    clip: CLIPTextModel
-    t5: T5EncoderModel
-    length: int
+    `compiled` compiles the blocks: slow first, then faster.
+    """
 
-    def ids(self, prompts: list[str]) -> Tensor:
-        """(N, length) token ids, padded and cut."""
-        return self.tokenizer(prompts, padding="max_length", max_length=self.length, truncation=True, return_tensors="pt").input_ids
+    checkpoint: Path
+    device: torch.device
+    minutes: float | None = None
+    compiled: bool = False
+    on_checkpoint: Callable[[int], None] | None = None
+    journal: Any = None
 
-    def __call__(self, ids: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, length, D) token states and (N, P) pooled vectors."""
-        return self.t5(ids)[0], self.clip(ids).pooler_output
-
-
-def learn_tokenizer_of(captions: list[str], length: int) -> PreTrainedTokenizerFast:
-    """The tokenizer of a training set: its captions, roughened, so that common filler words have tokens of their own."""
-    words = random.Random(0)
-    return learn_tokenizer((roughen(c, words) for c in captions), length)
+    def train(self, parameters: dict[str, nn.Parameter], loss: Callable[[int, torch.Generator], Tensor], schedule: Schedule, **options: Any) -> bool:
+        """`loop.train` here."""
+        return train(
+            parameters, loss, schedule, self.checkpoint,
+            minutes=self.minutes, on_checkpoint=self.on_checkpoint, device=self.device, journal=self.journal, **options,
+        )  # fmt: skip
 
 
-def new_text_side(tokenizer: PreTrainedTokenizerFast, length: int, width: int = 160) -> TextSide:
-    """Two small text encoders with fresh weights; they are learnt together with the base."""
-    words = len(tokenizer)
-    clip = CLIPTextConfig(
-        vocab_size=words, hidden_size=96, intermediate_size=192, num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=length,
-        eos_token_id=tokenizer.eos_token_id, bos_token_id=tokenizer.pad_token_id, pad_token_id=tokenizer.pad_token_id, projection_dim=96,
-    )  # fmt: skip
-    t5 = T5Config(
-        vocab_size=words, d_model=width, d_kv=32, d_ff=2 * width, num_layers=2, num_heads=width // 32, feed_forward_proj="gated-gelu", dropout_rate=0.0,
-        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, decoder_start_token_id=tokenizer.pad_token_id,
-    )  # fmt: skip
-    return TextSide(tokenizer, CLIPTextModel(clip), T5EncoderModel(t5), length)
-
-
-def new_base(text: TextSide, layers: int, single_layers: int, heads: int, head_dim: int, rope: tuple[int, int, int]) -> FluxTransformer2DModel:
+def new_base(text: PromptEncoder, layers: int, single_layers: int, heads: int, head_dim: int, rope: tuple[int, int, int]) -> FluxTransformer2DModel:
     """A small FLUX without guidance embedding; modulations and the output start at zero, so that training starts calm."""
+    width = text.config.hidden_size
     model = FluxTransformer2DModel(
         in_channels=64, num_layers=layers, num_single_layers=single_layers, attention_head_dim=head_dim, num_attention_heads=heads,
-        joint_attention_dim=text.t5.config.d_model, pooled_projection_dim=text.clip.config.hidden_size, guidance_embeds=False, axes_dims_rope=rope,
+        joint_attention_dim=width, pooled_projection_dim=width, guidance_embeds=False, axes_dims_rope=rope,
     )  # fmt: skip
     for name, parameter in model.named_parameters():
         if name.startswith("proj_out.") or "norm_out.linear" in name or ("norm" in name and ".linear." in name):
@@ -75,58 +62,77 @@ def new_base(text: TextSide, layers: int, single_layers: int, heads: int, head_d
     return model
 
 
-def _captions(latents: Latents, chosen: Tensor, generator: torch.Generator) -> list[str]:
-    """Captions of the chosen samples, roughened, some of them dropped."""
-    words = random.Random(int(torch.randint(2**31, (), generator=generator)))
-    return ["" if words.random() < PROMPT_DROP else roughen(latents.captions[i], words) for i in chosen.tolist()]
+def captions_of(latents: Latents, chosen: Tensor, empty: Tensor, generator: torch.Generator, depth: Tensor | None = None) -> Tensor:
+    """Token ids (n, T) of the chosen samples, each in one of its wordings; some are dropped, which leaves the empty prompt's (T,).
+
+    Where `depth` (n,) is true the caption is that of the disparity.
+    """
+    count, device = len(chosen), generator.device
+    wording = torch.randint(WORDINGS, (count,), generator=generator, device=device)
+    wording = wording if depth is None else torch.where(depth, WORDINGS, wording)
+    dropped = torch.rand(count, generator=generator, device=device) < PROMPT_DROP
+    return torch.where(dropped[:, None], empty, latents.ids[chosen, wording])
 
 
-def train_base(
-    model: FluxTransformer2DModel, text: TextSide, latents: Latents, schedule: Schedule, checkpoint: Path,
-    minutes: float | None = None, on_checkpoint: Callable[[int], None] | None = None,
-) -> bool:  # fmt: skip
-    """Stage 1: flow matching of images alone, base and text encoders together. Returns whether it is finished."""
-    rows, columns = (n // 2 for n in latents.rgb.shape[-2:])
-    ids = image_position_ids(rows, columns), torch.zeros(text.length, 3)
-    named = {"transformer": model, "clip": text.clip, "t5": text.t5}
-    parameters = {f"{prefix}.{n}": p for prefix, module in named.items() for n, p in module.named_parameters() if p.requires_grad}
+def train_base(model: FluxTransformer2DModel, text: PromptEncoder, empty: Tensor, latents: Latents, schedule: Schedule, work: Work) -> bool:
+    """Base stage: flow matching of single pictures, some of them disparities that are called so; the trainable layers of the text encoder learn with it.
+
+    Returns whether it is finished.
+    """
+    ids = _position_ids(latents)
+    parameters = {f"transformer.{n}": p for n, p in model.named_parameters()} | {f"text.{n}": p for n, p in text.named_parameters() if p.requires_grad}
+    if work.compiled:
+        _compile(model)
 
     def loss(step: int, generator: torch.Generator) -> Tensor:
-        chosen = torch.randint(len(latents.rgb), (schedule.batch,), generator=generator)
-        clean = pack(latents.rgb[chosen].float())
-        noise = torch.randn(clean.shape, generator=generator)
+        chosen = torch.randint(len(latents.rgb), (schedule.batch,), generator=generator, device=work.device)
+        depth = torch.rand(schedule.batch, generator=generator, device=work.device) < DEPTH_SHARE
+        clean = pack(torch.where(depth[:, None, None, None], latents.depth[chosen], latents.rgb[chosen]).float())
+        noise = torch.randn(clean.shape, generator=generator, device=work.device)
         sigma = shifted_logit_normal(schedule.batch, BASE_SHIFT, generator)
-        tokens = text.ids(_captions(latents, chosen, generator))
-        with torch.autocast("cpu", torch.bfloat16):
-            states, pooled = text(tokens)
-            velocity = model(add_noise(clean, noise, sigma), states, pooled, sigma, *ids, return_dict=False)[0]
+        with torch.autocast(work.device.type, torch.bfloat16):
+            read = text(captions_of(latents, chosen, empty, generator, depth))
+            noisy = add_noise(clean, noise, sigma)
+            velocity = model(noisy, read.last_hidden_state, read.pooler_output, sigma, *ids, return_dict=False)[0]
         return velocity_loss(velocity, clean, noise)
 
-    return train(parameters, loss, schedule, checkpoint, minutes=minutes, on_checkpoint=on_checkpoint)
+    return work.train(parameters, loss, schedule, rates={"text.": TEXT_RATE})
 
 
 def train_joint(
-    model: JointDiTTransformer2DModel, text: TextSide, latents: Latents, schedule: Schedule, checkpoint: Path,
-    minutes: float | None = None, on_checkpoint: Callable[[int], None] | None = None,
+    model: JointDiTTransformer2DModel, text: PromptEncoder, empty: Tensor, latents: Latents, schedule: Schedule, work: Work,
+    sigmas: Callable[[int, torch.Generator], tuple[Tensor, Tensor]] = unbalanced_sigmas, seed: int = 0,
 ) -> bool:  # fmt: skip
-    """Stage 2, the paper's method: the base is frozen; depth LoRAs and joint layers learn joint conditional flow matching (equation 4)
-    with unbalanced timestep sampling. Returns whether it is finished."""
-    rows, columns = (n // 2 for n in latents.rgb.shape[-2:])
-    ids = image_position_ids(rows, columns), torch.zeros(text.length, 3)
+    """Joint stage, the paper's method: the base is frozen; depth LoRAs and joint layers learn joint conditional flow matching (equation 4)
+    with unbalanced timestep sampling, or with other `sigmas`. Returns whether it is finished."""
+    ids = _position_ids(latents)
     model.requires_grad_(False)
     parameters = model.addon_parameters()
     for parameter in parameters.values():
         parameter.requires_grad_(True)
+    if work.compiled:
+        _compile(model)
 
     def loss(step: int, generator: torch.Generator) -> Tensor:
-        chosen = torch.randint(len(latents.rgb), (schedule.batch,), generator=generator)
+        chosen = torch.randint(len(latents.rgb), (schedule.batch,), generator=generator, device=work.device)
         clean = pack(torch.cat([latents.rgb[chosen], latents.depth[chosen]]).float())
-        noise = torch.randn(clean.shape, generator=generator)
-        sigma = torch.cat(unbalanced_sigmas(schedule.batch, generator))
-        with torch.autocast("cpu", torch.bfloat16):
+        noise = torch.randn(clean.shape, generator=generator, device=work.device)
+        sigma = torch.cat(sigmas(schedule.batch, generator))
+        with torch.autocast(work.device.type, torch.bfloat16):
             with torch.no_grad():
-                states, pooled = text(text.ids(_captions(latents, chosen, generator)))
-            velocity = model(add_noise(clean, noise, sigma), states.repeat(2, 1, 1), pooled.repeat(2, 1), sigma, *ids, return_dict=False)[0]
+                read = text(captions_of(latents, chosen, empty, generator))
+            noisy = add_noise(clean, noise, sigma)
+            velocity = model(noisy, read.last_hidden_state.repeat(2, 1, 1), read.pooler_output.repeat(2, 1), sigma, *ids, return_dict=False)[0]
         return velocity_loss(velocity, clean, noise)
 
-    return train(parameters, loss, schedule, checkpoint, minutes=minutes, on_checkpoint=on_checkpoint)
+    return work.train(parameters, loss, schedule, seed=seed)
+
+
+def _position_ids(latents: Latents) -> tuple[Tensor, Tensor]:
+    """Ids of the patches and of the text."""
+    rows, columns = (n // 2 for n in latents.rgb.shape[-2:])
+    return image_position_ids(rows, columns, latents.rgb.device), torch.zeros(latents.ids.shape[-1], 3, device=latents.rgb.device)
+
+
+def _compile(model: nn.Module) -> None:
+    model.compile_repeated_blocks(fullgraph=True)

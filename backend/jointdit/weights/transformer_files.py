@@ -19,20 +19,25 @@ from ..packed import Fp8Linear, GgufLinear
 from ..transformer import JointDiTTransformer2DModel
 from .source import TensorSource
 
+# Where there is no add-on file: the ranks of add-ons that will be replaced.
+_NO_ADDONS = {
+    f"{layer}.lora_A.weight": (1,) for layer in ("double_blocks.0.img_attn.qkv", "vector_in.in_layer", "vector_in.out_layer", "txt_in")
+}
+
 
 def load_transformer(
-    flux: TensorSource, addons: TensorSource, axes_dims_rope: tuple[int, int, int] | None = None, **options: Any
+    flux: TensorSource, addons: TensorSource | None, axes_dims_rope: tuple[int, int, int] | None = None, **options: Any
 ) -> JointDiTTransformer2DModel:
     """The model from a FLUX in its original layout or in diffusers', and JointDiT's add-ons.
 
     From the original layout the projections come fused, as they are stored; from diffusers' layout separate. `options` override the model's arguments
-    (`adaptive_form`). Raises `CheckpointError` naming what is missing, left over or misshapen.
+    (`adaptive_form`). Without `addons` theirs have no data, and are to be replaced before anything runs.
+    Raises `CheckpointError` naming what is missing, left over or misshapen.
     """
     original = "img_in.weight" in flux
     shapes = {name: flux.shape(name) for name in flux}
-    config = config_from_shapes(
-        shapes if original else _original_shapes(shapes), {name: addons.shape(name) for name in addons}, axes_dims_rope
-    ) | options
+    addon_shapes = _NO_ADDONS if addons is None else {name: addons.shape(name) for name in addons}
+    config = config_from_shapes(shapes if original else _original_shapes(shapes), addon_shapes, axes_dims_rope) | options
     with torch.device("meta"):
         model = JointDiTTransformer2DModel(**config)
     if original:
@@ -41,10 +46,11 @@ def load_transformer(
     table = flux_table(*counts, config["guidance_embeds"], fused=original)
     names = {theirs: ours[0] for theirs, ours in table.items()} if original else {name: name for ours in table.values() for name in ours}
     refuse_differences("FLUX file", names, flux)
-    refuse_differences("JointDiT add-on file", addon_table(*counts), addons)
+    if addons is not None:
+        refuse_differences("JointDiT add-on file", addon_table(*counts), addons)
     wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     state = {}
-    for source, entries in ((flux, names), (addons, addon_table(*counts))):
+    for source, entries in ((flux, names), *([] if addons is None else [(addons, addon_table(*counts))])):
         for theirs, ours in entries.items():
             refuse_shape(theirs, source.shape(theirs), wanted[ours])
             if not _install_packed(model, ours, source, theirs):

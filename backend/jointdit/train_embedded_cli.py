@@ -1,0 +1,81 @@
+# SPDX-FileCopyrightText: 2026 JointDiT for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`jointdit train embedded`: the whole recipe of the model that comes with the project, in pieces of any length."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+FOLDER = click.Path(file_okay=False, path_type=Path)
+STAGES = ("text", "autoencoder", "base", "joint")
+
+
+class StageNumber(click.ParamType):
+    """`STAGE=N`."""
+
+    name = "STAGE=N"
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> tuple[str, int]:
+        """Text -> (stage, number)."""
+        if isinstance(value, tuple):
+            return value
+        stage, _, number = value.partition("=")
+        if stage not in STAGES[1:] or not number.isdigit() or int(number) < 1:
+            self.fail(f"{value!r} is no number for a stage; write base=4000, with autoencoder, base or joint.", param, context)
+        return stage, int(number)
+
+
+@click.command("embedded")
+@click.option("--folder", type=FOLDER, default=Path("runs/embedded"), show_default=True, help="Where checkpoints and results go.")
+@click.option("--minutes", type=float, help="Stop after so many minutes; run the command again to go on.")
+@click.option("--device", help="cuda, mps or cpu; default: the best that there is.")
+@click.option("--text-encoder", "source", type=FOLDER, help="Folder of all-MiniLM-L6-v2 (first time only).")
+@click.option("--words", type=click.Path(dir_okay=False, path_type=Path), help="A list of English words, one a line (first time only).")
+@click.option("--start", type=FOLDER, help="Go on from this finished model, the folder of its pipeline: only base and joint stage are trained, further.")
+@click.option("--stage", "stages", type=click.Choice(STAGES), multiple=True, help="Only these stages; default: all, in their order.")
+@click.option("--scenes", type=int, help="Number of procedural scenes to learn from.")
+@click.option("--pictures", type=int, help="Number of pictures that the autoencoder learns from.")
+@click.option("--steps", type=StageNumber(), multiple=True, help="Length of a stage in steps.")
+@click.option("--batch", type=StageNumber(), multiple=True, help="Samples a step of a stage.")
+def embedded_command(
+    folder: Path,
+    minutes: float | None,
+    device: str | None,
+    source: Path | None,
+    words: Path | None,
+    start: Path | None,
+    stages: tuple[str, ...],
+    steps: tuple[tuple[str, int], ...],
+    batch: tuple[tuple[str, int], ...],
+    **sizes: int | None,
+) -> None:
+    """Train the embedded model from nothing: text encoder, autoencoder, base, joint stage. Stopped at any time, the same command goes on."""
+    from .training.recipe import Bench, Recipe, run
+
+    recipe = replace(Recipe(), **{name: size for name, size in sizes.items() if size is not None})
+    for field, changes in (("steps", steps), ("batch", batch)):
+        for stage, number in changes:
+            recipe = replace(recipe, **{stage: replace(getattr(recipe, stage), **{field: number})})
+    done = run(recipe, Bench.here(folder, minutes, device), stages or STAGES, source, words, start)
+    click.echo(f"The training is {'finished' if done else 'not finished yet; run the same command to go on'}. Results are in {folder}.")
+
+
+@click.command("ablation")
+@click.option("--folder", type=FOLDER, default=Path("runs/embedded"), show_default=True, help="The finished training whose base is used.")
+@click.option("--minutes", type=float, help="Begin no variant after so many minutes; run the command again to go on.")
+@click.option("--device", help="cuda, mps or cpu; default: the best that there is.")
+@click.option("--steps", type=click.IntRange(1), default=200, show_default=True, help="Steps of each variant.")
+@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Trainings of each variant, from other weights and noise.")
+@click.option("--pictures", type=click.IntRange(1), default=64, show_default=True, help="Held-out scenes that each is measured on.")
+@click.option("--scenes", type=int, help="Number of procedural scenes, as the training had them.")
+def ablation_command(folder: Path, minutes: float | None, device: str | None, steps: int, seeds: int, pictures: int, scenes: int | None) -> None:
+    """The paper's ablations on the embedded model's base: adaptive weights, unbalanced timesteps, rank of the LoRAs, trained alike."""
+    from .training.ablation import run, table
+    from .training.recipe import Bench, Recipe
+
+    recipe = Recipe() if scenes is None else replace(Recipe(), scenes=scenes)
+    click.echo(table(run(recipe, Bench.here(folder, minutes, device), steps, seeds, pictures)))
