@@ -30,7 +30,7 @@ def test_a_prompt_becomes_a_scene_whose_preview_is_its_picture(tmp_path: Path) -
     done = scene(tmp_path, "--out", "scene.blend", "--render", "preview.png", "--prompt", "a red cube", "--seed", "1", "--python", sys.executable)
     assert done.returncode == 0, done.stderr
     built = re.fullmatch(r"Built (\d+ \d{3}) vertices, \d+\.\d % of the faces torn: scene\.blend\n", done.stdout)
-    assert built and 8000 < int(built[1].replace(" ", "")) <= 128 * 128, done.stdout
+    assert built and 8000 < int(built[1].replace(" ", "")) <= 256 * 256, done.stdout
     assert "20/20" in done.stderr  # true steps were shown
     assert "passed over" not in done.stderr  # the extension knows every field that the backend writes
     (frame,) = (tmp_path / "frames").iterdir()

@@ -184,6 +184,13 @@ def test_training_ends_in_time_resumes_and_can_be_loaded(tmp_path: Path, monkeyp
     assert all(probe.sure(topic) == (share >= 0.9 or topic in ALWAYS) for topic, share in found.topics.items()) and len(found.topics) > 2
     assert train_probe(tmp_path, "cpu", 0.6, **options).all == found.all  # finished: it is only examined again
     assert torch.load(tmp_path / "probe.pt")["step"] == second["step"]
+    for damage in (b"", (tmp_path / "probe.pt").read_bytes()[:1000], b"no state at all"):
+        (tmp_path / "probe.pt").write_bytes(damage)
+        with pytest.raises(CheckpointError, match=r"probe\.pt is damaged.* Remove it to begin anew"):
+            train_probe(tmp_path, "cpu", 0.6, **options)
+    torch.save([1], tmp_path / "probe.pt")
+    with pytest.raises(CheckpointError, match=r"not from this training"):
+        train_probe(tmp_path, "cpu", 0.6, **options)
     with pytest.raises(InputError, match="multiple of 8"):
         train_probe(tmp_path, size=36)
     with pytest.raises(CheckpointError, match="jointdit train probe"):
@@ -280,6 +287,11 @@ def test_a_pipeline_that_knows_everything_is_perfect() -> None:
     assert counts == {"depth": 15, "joint": 5 + 3, "paint": 5} and max(count for _, count in subject.pipeline.calls) == 2
 
 
+def test_one_picture_has_no_other() -> None:
+    found = measure(Subject(Knowing(1), Settings(pictures=1, steps=2)), None, ("image-to-depth",)).figures
+    assert len(found) == 4 and not any("another" in figure.what for figure in found)
+
+
 def test_a_pipeline_that_mistakes_pictures_is_not() -> None:
     found = {f.what: f for f in measure(Subject(Knowing(4, wrong=True), Settings(4, 2)), None, ("image-to-depth", "agreement", "depth-to-image")).figures}
     assert found["joint: its disparity and that of its picture, AbsRel"].value > 5
@@ -366,3 +378,27 @@ def test_one_command_prints_the_figures(tmp_path: Path, monkeypatch: pytest.Monk
     assert only.exit_code == 0 and "agreement" not in only.output and only.output.count("\n|") == 2, only.output
     wrong = CliRunner().invoke(cli.main, ["evaluate", "embedded", "--only", "beauty"])
     assert wrong.exit_code == 1 and "image-to-depth" in wrong.output
+    # A sheet that cannot be written costs no figures.
+    figures.unlink()
+    monkeypatch.setattr("jointdit.evaluation.contact_sheet.contact_sheet", unwritable)
+    late = CliRunner().invoke(cli.main, ["evaluate", "embedded", *options, "--only", "agreement"])
+    assert late.exit_code == 1 and "The sheet cannot be written" in late.stderr and late.stdout.count("\n|") == 2 and figures.is_file()
+
+
+def unwritable(*_: object) -> None:
+    raise OSError("no space")
+
+
+def test_what_cannot_be_done_is_said_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def works(*_: object, **__: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(embedded, "measure", works)
+    monkeypatch.setattr("jointdit.evaluation.probe_training.train_probe", works)
+    for name in ("sheet", "sheet.txt", "sheet.psd"):
+        report = CliRunner().invoke(cli.main, ["evaluate", "embedded", "--sheet", str(tmp_path / name)])
+        assert report.exit_code == 1 and f"The sheet {name} has no ending of a picture" in report.stderr
+    report = CliRunner().invoke(cli.main, ["evaluate", "embedded", "--seed", str(2**63)])
+    assert report.exit_code == 2 and "is not in the range" in report.stderr
+    report = CliRunner().invoke(cli.main, ["train", "probe", "--device", "foo", "--folder", str(tmp_path / "probe")])
+    assert report.exit_code == 1 and "There is no device foo here" in report.stderr

@@ -61,6 +61,12 @@ def test_equal_scores_share_their_ranks() -> None:
     assert "| a | b | - | - | 0 | 2 | - |" in ranking.as_table(ranked)
 
 
+def test_a_bar_in_a_name_does_not_end_its_cell() -> None:
+    lines = ranking.as_table(rank({"a|b": {"x": 2, "y": 1}, "c": {"x": 1, "y": 1}}, silent)).splitlines()
+    assert lines[2].startswith(r"| a\|b |") and lines[-1].startswith(r"| a\|b | c |")
+    assert all(line.replace(r"\|", "").count("|") == 6 for line in lines[:4])
+
+
 def test_pairs_with_their_interval() -> None:
     one = duel("a", "b", torch.tensor([1.0] * 8 + [0] * 2 + [5] * 3).numpy(), torch.tensor([0.0] * 8 + [1] * 2 + [5] * 3).numpy())
     assert (one.wins, one.losses, one.ties, one.rate) == (8, 2, 3, 0.8)
@@ -259,7 +265,7 @@ def test_frame_folders_bring_their_prompts(tmp_path: Path, monkeypatch: pytest.M
         make_frame(tmp_path / method / "three", hills(16, 16), rgb=rgb, prompt=" ")
     report = run(tmp_path / "a", tmp_path / "b")
     assert report.exit_code == 0, report.output
-    assert "| 1 prompts |" in report.stdout and "| a | 100.00 | 0.00 | 1.00 | 5.000 |" in report.stdout
+    assert "| 1 prompt |" in report.stdout and "| a | 100.00 | 0.00 | 1.00 | 5.000 |" in report.stdout
     assert "two is left out: its frame folders were made from different prompts." in report.stderr
     assert "three is left out: it has no prompt." in report.stderr
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,16 +18,19 @@ from filelock import FileLock
 from frames import hills, make_frame
 from jointdit import cli
 from jointdit.errors import InputError
+from jointdit.machine import device_named
 from jointdit.models import Models
 from jointdit.pictures import read_disparity
 from jointdit.pipeline import JointDiTPipeline
 from jointdit.preparing import captions, encoding, stages
+from jointdit.preparing.bench import Bench
 from jointdit.preparing.captions import captioner
 from jointdit.preparing.depth_models import estimator
 from jointdit.preparing.encoding import Encoders
 from jointdit.preparing.journal import Journal
-from jointdit.preparing.plan import Settings
+from jointdit.preparing.plan import Plan, Settings
 from jointdit.preparing.run import prepare
+from jointdit.preparing.sources import Source
 from jointdit.training.prepared import PreparedSet
 from PIL import Image
 from tiny import tiny_pipeline
@@ -266,6 +270,8 @@ def test_what_cannot_be_done_is_said(models: Path, plain: Path, tmp_path: Path, 
     if not torch.cuda.is_available():
         refused("There is no device cuda here", device="cuda")
     refused("None of the 2 pictures .* can be used. The first one: It has 64 x 64 pixels", size=128)
+    with pytest.raises(InputError, match=r"cannot lie in .*plain itself"):
+        prepare(settings(models, plain, plain / ".." / "plain"), Models())
     (tmp_path / "set").mkdir(exist_ok=True)
     with FileLock(tmp_path / "set/.preparing.lock"):
         refused("Another program is preparing")
@@ -280,6 +286,29 @@ def test_what_cannot_be_done_is_said(models: Path, plain: Path, tmp_path: Path, 
     prepare(settings(models, plain, tmp_path / "y"), Models())
     made = PreparedSet.open(tmp_path / "y")
     assert made.batch([0]).captions == ["something"] and "nothing to say" in made.description["left_out"][0]["why"]
+
+
+@pytest.mark.parametrize("content", ["[1]", '{"shards": 3}', "3", "null", "{"])
+def test_notes_of_another_shape_are_damaged(tmp_path: Path, content: str) -> None:
+    (tmp_path / "preparing").mkdir()
+    (tmp_path / "preparing/plan.json").write_text(content)
+    with pytest.raises(InputError, match=r"plan\.json is damaged .* choose another --output"):
+        Plan(tmp_path)
+
+
+def test_disparities_of_names_that_differ_in_case_are_two_files(models: Path, tmp_path: Path) -> None:
+    bench = Bench(settings(models, tmp_path, tmp_path / "set"), Models(), CPU, Plan(tmp_path / "set"), print)
+    names = "p1", "P1", "a/p1", "A/p1", "a/P1"
+    files = [bench.disparity_file(Source(name, tmp_path / f"{name}.png")) for name in names]
+    assert len({os.fspath(file).casefold() for file in files}) == len(names)
+    assert files[0].name == "p1.png" and files[1].name.startswith("P1-")
+
+
+def test_devices_by_their_names() -> None:
+    assert device_named("cpu") == CPU and device_named("auto") == device_named(None)
+    for name in ("foo", "", "meta", "cuda:99", "cuda:300", "cuda:-1", "CPU"):
+        with pytest.raises(InputError, match=f"There is no device {name} here. Choose --device auto"):
+            device_named(name)
 
 
 # Ended at any moment

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -205,6 +206,32 @@ def test_what_a_folder_holds(tmp_path: Path) -> None:
         look_into(tmp_path / "out")
     with pytest.raises(InputError, match="There is no folder"):
         look_into(tmp_path / "gone")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a right that not everybody has there")
+def test_links_lead_nowhere_twice(tmp_path: Path) -> None:
+    (tmp_path / "raw/deep").mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    for name in ("raw/a.png", "raw/deep/b.png", "elsewhere/c.png"):
+        (tmp_path / name).touch()
+    for name, target in {"loop": ".", "deep/up": "..", "self": "self", "zdeep": "deep", "other": "../elsewhere"}.items():
+        (tmp_path / "raw" / name).symlink_to({"deep/up": tmp_path / "raw", "other": tmp_path / "elsewhere"}.get(name, target), target_is_directory=True)
+    found = look_into(tmp_path / "raw")
+    assert [source.name for source in found.sources] == ["a", "deep/b", "other/c"]
+    assert [one.file for one in found.left_out] == ["deep/up", "loop", "zdeep"] and "was looked into already" in found.left_out[0].why
+    # The folder of the set is not looked into, by whatever way.
+    (tmp_path / "raw/set").mkdir()
+    (tmp_path / "raw/set/d.png").touch()
+    (tmp_path / "raw/zset").symlink_to("set", target_is_directory=True)
+    assert look_into(tmp_path / "raw", without=tmp_path / "raw/set").sources == found.sources
+
+
+def test_a_picture_beside_a_frame_folder_of_its_name(tmp_path: Path) -> None:
+    make_frame(tmp_path / "x", hills(20, 20), prompt="hills")
+    (tmp_path / "x.png").touch()
+    found = look_into(tmp_path)
+    assert [(source.name, source.frame) for source in found.sources] == [("x", None)]
+    assert [(one.file, one.why) for one in found.left_out] == [("x", "This frame folder has the same name as x.png, which is used.")]
 
 
 def test_captions_beside(tmp_path: Path) -> None:

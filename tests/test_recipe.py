@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +13,10 @@ import pytest
 import torch
 from click.testing import CliRunner
 from jointdit.cli import main
-from jointdit.errors import InputError
+from jointdit.errors import CheckpointError, InputError
 from jointdit.models import Model
+from jointdit.training import ablation, data, recipe, stages
+from jointdit.training.flow import add_noise
 from jointdit.training.recipe import STAGES, Bench, Recipe, run, tiny
 from jointdit.weights.small_folders import load_packed
 from small_model import VOCABULARY, small_bert
@@ -88,7 +91,8 @@ def test_a_model_of_another_size_is_refused(finished: Path, tmp_path: Path) -> N
     [
         ([], "--text-encoder"),
         (["--text-encoder", "nowhere", "--words", "words.txt"], "no BERT model"),
-        (["--start", "nowhere"], "not the folder"),
+        (["--device", "abacus"], "no device abacus"),
+        (["--start", "nowhere"], "is not the folder"),
         (["--steps", "text=3"], "no number for a stage"),
         (["--batch", "base"], "no number for a stage"),
     ],
@@ -102,10 +106,79 @@ def test_mistakes_are_sentences(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     assert told.exit_code in (1, 2) and sentence in told.output and "Traceback" not in told.output
 
 
+def test_a_start_into_another_training_is_refused(finished: Path, tmp_path: Path) -> None:
+    before = sorted(path.stat().st_mtime_ns for path in finished.rglob("*"))
+    with pytest.raises(InputError, match="another training"):
+        run(RECIPE, bench(finished), start=finished / "pipeline")
+    assert sorted(path.stat().st_mtime_ns for path in finished.rglob("*")) == before
+    (tmp_path / "plain/transformer").mkdir(parents=True)
+    with pytest.raises(InputError, match="a training of this recipe left"):
+        run(RECIPE, bench(tmp_path / "new"), start=tmp_path / "plain")
+
+
+def test_other_numbers_are_refused_once_a_stage_has_begun(finished: Path) -> None:
+    with pytest.raises(InputError, match=r"joint"):
+        run(replace(RECIPE, joint=replace(RECIPE.joint, steps=5)), bench(finished))
+    with pytest.raises(InputError, match=r"scenes"):
+        run(replace(RECIPE, scenes=9), bench(finished))
+    assert run(RECIPE, bench(finished))
+
+
+def test_rendering_stops_in_time_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts that are there are not made again; together they are what one piece makes."""
+    monkeypatch.setattr(data, "PART", 4)
+    asked: list[range] = []
+
+    def made(seeds: range) -> Iterator[dict[str, torch.Tensor]]:
+        asked.append(seeds)
+        for seed in range(seeds.start, seeds.stop, 2):
+            yield {"a": torch.arange(seed, min(seed + 2, seeds.stop)), "b": torch.arange(seed, min(seed + 2, seeds.stop)) ** 2}
+
+    cpu = torch.device("cpu")
+    assert data.in_parts(tmp_path, 11, made, 0.0, cpu) is None and data.in_parts(tmp_path, 11, made, 0.0, cpu) is None
+    whole = data.in_parts(tmp_path, 11, made, None, cpu)
+    assert [seeds.start for seeds in asked] == [0, 4, 8]
+    assert torch.equal(whole["a"], torch.arange(11)) and torch.equal(whole["b"], torch.arange(11) ** 2)
+    assert torch.equal(data.in_parts(tmp_path, 11, made, None, cpu)["a"], torch.arange(11)) and len(asked) == 3
+    (tmp_path / "00000004.safetensors").write_bytes(b"broken")
+    with pytest.raises(CheckpointError, match="Remove the folder"):
+        data.in_parts(tmp_path, 11, made, None, cpu)
+
+
+def test_ablation_trains_and_measures_each_variant_once(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    two = ablation.VARIANTS[:2]
+    rows = ablation.run(RECIPE, bench(finished), 1, 2, 2, two)
+    assert [(row["variant"], row["seed"]) for row in rows] == [(v.name, seed) for seed in range(2) for v in two]
+    monkeypatch.setattr(ablation, "trained", None)  # nothing is trained again
+    assert ablation.run(RECIPE, bench(finished), 1, 2, 2, two) == rows
+    assert ablation.run(RECIPE, bench(finished, 0.0), 9, 2, 2, two) == []  # other numbers are other rows
+    lines = ablation.table(rows).splitlines()
+    assert len(lines) == 4 and lines[2].startswith("| neither |") and lines[2].endswith("| 2 |")
+    values = [row["figures"]["image to depth: AbsRel, to 80 m"] for row in rows[::2]]
+    mean, spread = sum(values) / 2, abs(values[0] - values[1]) / 2**0.5
+    assert f"| {mean:.1f} ± {spread:.1f} |" in lines[2]
+    (finished / "ablation.json").write_text("{")
+    with pytest.raises(InputError, match="damaged"):
+        ablation.run(RECIPE, bench(finished), 1, 1, 1, two)
+    (finished / "ablation.json").unlink()
+
+
+def test_variants_of_a_seed_see_the_same_noise(monkeypatch: pytest.MonkeyPatch, finished: Path) -> None:
+    """However their noise levels are drawn."""
+    seen: dict[str, list[torch.Tensor]] = {}
+    for variant in ablation.VARIANTS[:2]:
+        seen[variant.name] = []
+        monkeypatch.setattr(stages, "add_noise", lambda clean, noise, sigma, name=variant.name: seen[name].append(noise) or add_noise(clean, noise, sigma))
+        found = recipe.parts(RECIPE, bench(finished), "text-trained")
+        ablation.trained(RECIPE, bench(finished), found, variant, replace(RECIPE.joint, steps=2), 0)
+    one, other = seen.values()
+    assert len(one) == 2 and all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
 def test_the_shipped_model_has_the_recipes_sizes() -> None:
     """So that it can be trained on."""
     from jointdit.models import EMBEDDED
 
-    config, recipe = json.loads((EMBEDDED / "transformer/config.json").read_text()), Recipe()
-    assert (config["num_layers"], config["num_single_layers"], config["num_attention_heads"]) == (recipe.layers, recipe.single_layers, recipe.heads)
-    assert config["lora_rank"] == recipe.lora_rank and json.loads((EMBEDDED / "model_index.json").read_text())["native_size"] == recipe.size
+    config, asked = json.loads((EMBEDDED / "transformer/config.json").read_text()), Recipe()
+    assert (config["num_layers"], config["num_single_layers"], config["num_attention_heads"]) == (asked.layers, asked.single_layers, asked.heads)
+    assert config["lora_rank"] == asked.lora_rank and json.loads((EMBEDDED / "model_index.json").read_text())["native_size"] == asked.size

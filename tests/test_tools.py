@@ -147,5 +147,5 @@ def test_a_wheel_holds_the_model_and_nothing_of_the_persons(tmp_path: Path) -> N
     subprocess.run([str(part) for part in pip], check=True)
     names = zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist()
     assert "jointdit_blender/scene/builder.py" in names and "jointdit/embedded/README.md" in names
-    assert sum(name.startswith("jointdit/embedded/pipeline/") and name.endswith(".safetensors") for name in names) == 4
+    assert sum(name.startswith("jointdit/embedded/pipeline/") and name.endswith(".safetensors") for name in names) == 3
     assert not any(name.startswith(("jointdit-output", "tests", "runs")) for name in names)

@@ -20,15 +20,17 @@ import torch
 from click.testing import CliRunner
 from jointdit.checkpoints import flux_tensors, load_transformer
 from jointdit.cli import main
-from jointdit.errors import CheckpointError, InputError
+from jointdit.errors import CheckpointError, InputError, OutputError
 from jointdit.models import Models
 from jointdit.pipeline import JointDiTPipeline
+from jointdit.train_cli import train_group
 from jointdit.training import base
-from jointdit.training.base import load_base, prepare_training
+from jointdit.training.base import Trained, load_base, prepare_training
 from jointdit.training.estimate import Need, refuse_too_large
 from jointdit.training.joint import held_out_batch, joint_loss
-from jointdit.training.joint_run import Outcome, estimate, run
+from jointdit.training.joint_run import Outcome, _save_pipeline, estimate, run
 from jointdit.training.journal import CURVES, Journal, read_curves
+from jointdit.training.kept import RunFolder
 from jointdit.training.options import JointOptions, Keeping
 from jointdit.training.prepared import PreparedSet
 from jointdit.training.sampling import at_rest, sheet
@@ -40,6 +42,7 @@ from safetensors.torch import load_file, save_file
 from tiny_files import flux_parts, write
 
 pytestmark = pytest.mark.usefixtures("one_thread")
+ALWAYS = 1e-9  # minutes: a checkpoint after every step
 BACKEND = Path(__file__).resolve().parents[1] / "backend"
 
 
@@ -152,7 +155,7 @@ def test_an_ablation_is_run_as_it_was_trained(place: Place, tmp_path: Path) -> N
 def test_curves_and_sheets_can_be_read(place: Place, tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    trained(place, tmp_path, steps=2, samples=1, every_minutes=0)
+    trained(place, tmp_path, steps=2, samples=1, every_minutes=ALWAYS)
     points = read_curves(tmp_path / CURVES)
     # At each of the two steps the held-out pair was measured, and the last step closes the mean of the loss.
     assert [(p["name"], p["step"]) for p in points if "loss" in p["name"]] == [("held_out_loss", 1), ("loss", 2), ("held_out_loss", 2)]
@@ -177,6 +180,60 @@ def test_a_journal_takes_back_what_is_written_again(tmp_path: Path) -> None:
     assert [(p["step"], p["value"]) for p in read_curves(tmp_path / CURVES)] == [(0, 0), (1, 1), (2, 2), (3, 30), (4, None)]
 
 
+def test_a_finished_run_that_is_run_again_keeps_its_curves(place: Place, tmp_path: Path) -> None:
+    trained(place, tmp_path, steps=2)
+    before = read_curves(tmp_path / CURVES)
+    assert {point["name"] for point in before} == {"loss", "rate", "seconds", "held_out_loss"} and {point["step"] for point in before} == {2}
+    trained(place, tmp_path, steps=2)
+    assert read_curves(tmp_path / CURVES) == before
+
+
+def test_seconds_go_on_where_a_run_goes_on(place: Place, tmp_path: Path) -> None:
+    trained(place, tmp_path, steps=2)
+    lines = [json.loads(line) for line in (tmp_path / CURVES).read_text().splitlines()]
+    (tmp_path / CURVES).write_text("".join(json.dumps(line | ({"value": 5000.0} if line["name"] == "seconds" else {})) + "\n" for line in lines))
+    trained(place, tmp_path, steps=3)
+    seconds = [point["value"] for point in read_curves(tmp_path / CURVES) if point["name"] == "seconds"]
+    assert len(seconds) == 2 and seconds[0] == 5000 and 5000 < seconds[1] < 5300
+
+
+def test_a_run_that_goes_back_gives_up_what_was_kept_later(place: Place, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    trained(place, tmp_path, steps=6, every_minutes=ALWAYS, keep=4, samples=1)
+    # Refused, it takes nothing away.
+    with pytest.raises(InputError, match="begun with other options"):
+        trained(place, tmp_path, resume=str(tmp_path / "checkpoint-00000003.pt"), seed=1)
+    assert (tmp_path / "checkpoint-00000006.pt").is_file()
+    assert not trained(place, tmp_path, resume=str(tmp_path / "checkpoint-00000003.pt"), steps=6, minutes=0, keep=1).finished
+    names = {path.name for path in tmp_path.iterdir()}
+    assert {name for name in names if name.startswith("checkpoint-")} == {"checkpoint-00000004.pt"}
+    assert {name for name in names if name.startswith("jointdit-")} == {"jointdit-00000004.safetensors", "jointdit-00000004.json"}
+    assert not {"samples-00000005.png", "samples-00000006.png"} & names
+    assert "goes on from step 3" in caplog.text and "checkpoint-00000006.pt" in caplog.text
+
+
+def test_addons_that_cannot_get_their_name_are_a_sentence(tmp_path: Path) -> None:
+    kept = RunFolder(tmp_path, 1)
+    kept.addons(3).write_bytes(b"")
+    kept.addons(3).with_suffix(".json").write_text("{}")
+    (tmp_path / "jointdit.safetensors" / "in the way").mkdir(parents=True)
+    with pytest.raises(OutputError, match=r"cannot be written to .*jointdit\.safetensors.*Make room, or choose another folder"):
+        kept.finish(3)
+
+
+def test_the_embedded_model_trained_further_is_as_small_as_it_is_shipped(tmp_path: Path) -> None:
+    shipped = Models().find("embedded")
+    pipeline = shipped.load()
+    _save_pipeline(Trained(pipeline, {}, True), tmp_path / "pipeline")
+    written = Models().find(str(tmp_path / "pipeline"))
+    size = [sum(path.stat().st_size for path in model.folder.rglob("*") if path.is_file()) for model in (shipped, written)]
+    assert 0.9 * size[0] < size[1] < 1.05 * size[0]
+    again = written.load()
+    assert again.text_encoder is again.text_encoder_2
+    first, second = pipeline.transformer.state_dict(), again.transformer.state_dict()
+    assert all(torch.allclose(first[name].float(), second[name].float(), rtol=0, atol=first[name].float().abs().max().item() / 100) for name in first)
+
+
 # Cut off, and gone on
 
 
@@ -190,7 +247,7 @@ def straight(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_killed_and_resumed_is_the_same_run(place: Place, straight: Path, tmp_path: Path) -> None:
     """SIGKILL in the middle of checkpoints at every step; then a later piece from a kept checkpoint, not even the last."""
-    process = start(place, tmp_path, "--steps", "120", "--average", "0.9", "--every-minutes", "0", "--keep", "2")
+    process = start(place, tmp_path, "--steps", "120", "--average", "0.9", "--every-minutes", str(ALWAYS), "--keep", "2")
     until(lambda: any(path.name >= "checkpoint-00000004.pt" for path in tmp_path.glob("checkpoint-*.pt")), process)
     process.send_signal(getattr(signal, "SIGKILL", signal.SIGTERM))
     process.wait()
@@ -216,9 +273,19 @@ def test_interrupted_it_leaves_a_checkpoint_and_ends_with_130(place: Place, stra
         assert same(state_of(tmp_path), state_of(tmp_path / "other"))
 
 
+@pytest.mark.parametrize("stage", ["joint", "embedded", "ablation"])
+def test_every_training_ends_with_130_after_an_interrupt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stage: str) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train_group.commands[stage], "callback", lambda **_: interrupted())
+    result = CliRunner().invoke(main, ["train", stage, *([str(tmp_path)] if stage == "joint" else [])])
+    assert result.exit_code == 130 and result.stderr.startswith("Stopped. Run the command again to go on") and len(result.stderr.splitlines()) == 1
+
+
 def test_pieces_keep_the_last_checkpoints(place: Place, tmp_path: Path) -> None:
     assert not trained(place, tmp_path, minutes=0).finished
-    outcome = trained(place, tmp_path, every_minutes=0, keep=2)
+    outcome = trained(place, tmp_path, every_minutes=ALWAYS, keep=2)
     assert outcome.finished and outcome.step == 6
     assert sorted(path.name for path in tmp_path.glob("checkpoint-*")) == ["checkpoint-00000005.pt", "checkpoint-00000006.pt"]
     assert sorted(path.name for path in tmp_path.glob("jointdit-*.safetensors")) == ["jointdit-00000005.safetensors", "jointdit-00000006.safetensors"]
@@ -298,6 +365,15 @@ def test_options_that_cannot_be_are_sentences(place: Place, tmp_path: Path) -> N
         (["--prompt-drop", "1"], "--prompt-drop must be at least 0 and below 1"),
         (["--held-out", "12"], "leaves nothing to train on: the set has 12 pairs"),
         (["--keep", "0"], "--keep must be at least 1"),
+        (["--clip", "-1"], "--clip must be a number of at least 0"),
+        (["--weight-decay", "nan"], "--weight-decay must be a number of at least 0"),
+        (["--warmup", "-1"], "--warmup must be a number of at least 0"),
+        (["--seed", "-1"], "--seed must be between 0 and"),
+        (["--seed", str(2**63)], "--seed must be between 0 and"),
+        (["--rank", "33"], "--rank can be 32 at most, the width of this model's layers"),
+        (["--minutes", "-1"], "--minutes must be a number of at least 0"),
+        (["--minutes", "inf"], "--minutes must be a number of at least 0"),
+        (["--every-minutes", "0"], "--every-minutes must be a number above 0"),
         (["--precision", "float32", "--addon-dtype", "bfloat16"], "leave --addon-dtype at float32"),
         (["--start", str(tmp_path / "gone.safetensors")], "gone.safetensors"),
         (["--model", "gone"], "There is no model 'gone' here"),
@@ -311,6 +387,9 @@ def test_a_large_model_needs_a_card(place: Place, tmp_path: Path, monkeypatch: p
     with pytest.raises(InputError, match="needs a card with CUDA, and this machine has none"):
         trained(place, tmp_path)
     needed = estimate(place.set, place.options())
+    averaged = {kind: estimate(place.set, place.options(average=0.9, addon_dtype=kind)) for kind in ("float32", "bfloat16")}
+    # The averages are float32 however the add-ons are stored, and a copy of these is put aside: 4 + 4 and 4 + 2 bytes.
+    assert averaged["float32"].average * 6 == averaged["bfloat16"].average * 8 == needed.addons // 4 * 48
     assert needed.total > needed.base > 0  # which needs none
     with pytest.raises(InputError, match=r"The card has 24 GiB, and this training takes about \d+ GiB"):
         refuse_too_large(Need(22 * 2**30, 5 * 2**30, 5 * 2**30, 0, 0, 0, 2**30), "The card", 24 * 2**30)

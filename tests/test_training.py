@@ -4,19 +4,21 @@
 
 from __future__ import annotations
 
+import _thread
 import math
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from jointdit.autoencoder import PatchAutoencoder
-from jointdit.errors import TrainingError
+from jointdit.errors import CheckpointError, TrainingError
 from jointdit.procedural import render
 from jointdit.procedural.render import draw
 from jointdit.procedural.sampling import sample
 from jointdit.training.flow import CLEAN_SHIFT, NOISY_SHIFT, add_noise, shifted_logit_normal, unbalanced_sigmas, velocity_loss
-from jointdit.training.loop import Schedule, train
+from jointdit.training.loop import Average, Schedule, train
 from jointdit.training.thinking import DEPTH_MAP, WORDINGS, thought_up, wordings
 from torch import nn
 
@@ -103,9 +105,115 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_checkpoint(tm
     assert (tmp_path / "nan.pt").read_bytes() == before
 
 
+class NoGradient(torch.autograd.Function):
+    """A number whose derivative is none."""
+
+    @staticmethod
+    def forward(_context: object, x: torch.Tensor) -> torch.Tensor:
+        return x.clone()
+
+    @staticmethod
+    def backward(_context: object, gradient: torch.Tensor) -> torch.Tensor:
+        return gradient * float("nan")
+
+
+@pytest.mark.parametrize("bad", ["loss", "gradient"])
+@pytest.mark.parametrize("way", ["minutes", "interrupt", "due"])
+def test_weights_that_are_no_numbers_are_never_saved(tmp_path: Path, bad: str, way: str) -> None:
+    """Step 4 of a piece goes wrong, where nobody looks at the loss otherwise, and then the piece is over."""
+    model, file = fresh(), tmp_path / "nan.pt"
+    schedule = Schedule(steps=400, batch=4, learning_rate=1e-3, warmup=0)
+    train(dict(model.named_parameters()), squares(model, schedule), replace(schedule, steps=1), file)
+    before = file.read_bytes()
+    seconds = 0.4
+
+    def loss(step: int, g: torch.Generator) -> torch.Tensor:
+        value = squares(model, schedule)(step, g)
+        if step < 4:
+            return value
+        if way == "interrupt":
+            _thread.interrupt_main()
+        else:
+            time.sleep(1.5 * seconds)
+        return value * float("nan") if bad == "loss" else NoGradient.apply(value)
+
+    times = {"minutes": {"minutes": seconds / 60}, "interrupt": {}, "due": {"every_minutes": seconds / 60}}[way]
+    with pytest.raises((TrainingError, KeyboardInterrupt)) as raised:
+        train(dict(model.named_parameters()), loss, schedule, file, **times)
+    assert "before step 5 of nan; nothing was saved" in str(raised.value)
+    assert file.read_bytes() == before
+
+
+class Pair:
+    """Two processes, of which this is the first; the other one's answers are given."""
+
+    rank, count = 0, 2
+
+    def __init__(self, others: list[bool]) -> None:
+        self.others = iter(others)
+
+    def reduce(self, gradients: object) -> None:
+        """All have the same."""
+
+    def any(self, flag: bool) -> bool:
+        return flag | next(self.others)
+
+
+def test_all_processes_stop_where_one_has_no_number(tmp_path: Path) -> None:
+    model, schedule = fresh(), Schedule(steps=400, batch=4, learning_rate=1e-3, warmup=0)
+    with pytest.raises(TrainingError, match="before step 3"):
+        train(dict(model.named_parameters()), squares(model, schedule), schedule, tmp_path / "two.pt", ranks=Pair([False, False, True, True]))
+    assert not (tmp_path / "two.pt").exists()
+    assert not train(dict(model.named_parameters()), squares(model, schedule), schedule, tmp_path / "two.pt", ranks=Pair([False, True, False]))
+    assert torch.load(tmp_path / "two.pt", weights_only=True)["step"] == 2
+
+
+@pytest.mark.parametrize("how", ["cut off", "other shapes", "something else"])
+def test_a_checkpoint_that_cannot_be_gone_on_from_is_a_sentence(tmp_path: Path, how: str) -> None:
+    schedule, file = Schedule(steps=1, batch=4, learning_rate=1e-3, warmup=0), tmp_path / "x.pt"
+    model = fresh() if how != "other shapes" else nn.Linear(3, 1)
+    train(dict(model.named_parameters()), squares(model, schedule), schedule, file)
+    if how == "cut off":
+        file.write_bytes(file.read_bytes()[:-700])
+    if how == "something else":
+        torch.save([1, 2], file)
+    with pytest.raises(CheckpointError, match=r"x\.pt is no whole checkpoint of this training.*Remove it, or resume an earlier one"):
+        train(dict(fresh().named_parameters()), squares(fresh(), schedule), schedule, file)
+
+
+def test_averages_of_bfloat16_weights_are_not_rounded(tmp_path: Path) -> None:
+    """The weight goes from 1 to 2 at once, and its average follows by thousandths, each less than half the last digit of a bfloat16."""
+    weight, decay = nn.Parameter(torch.ones(3, dtype=torch.bfloat16)), 0.999
+    average = Average({"w": weight}, decay)
+    weight.data.fill_(2)
+    for _ in range(40):
+        average.update({"w": weight}, 10_000)
+    assert average.values["w"].dtype == torch.float32
+    assert torch.allclose(average.values["w"], torch.full((3,), 2 - decay**40), atol=1e-6)
+    with average.in_place({"w": weight}):
+        assert weight.dtype == torch.bfloat16 and torch.equal(weight, torch.full((3,), 2 - decay**40).bfloat16())
+    assert torch.equal(weight, torch.full_like(weight, 2))
+
+
+def test_averages_of_bfloat16_weights_resume_exactly(tmp_path: Path) -> None:
+    schedule = Schedule(steps=20, batch=4, learning_rate=3e-2, warmup=0, average=0.9)
+    wide = {"straight": fresh().bfloat16(), "first": fresh().bfloat16(), "second": fresh().bfloat16()}
+
+    def piece(name: str, file: str, minutes: float | None = None) -> None:
+        model = wide[name]
+        loss = lambda step, g: model(torch.randn(4, 3, generator=g).bfloat16()).square().mean()  # noqa: E731
+        train(dict(model.named_parameters()), loss, schedule, tmp_path / file, minutes=minutes)
+
+    piece("straight", "a.pt")
+    piece("first", "b.pt", minutes=0)
+    piece("second", "b.pt")
+    a, b = (torch.load(tmp_path / name, weights_only=True)["average"] for name in ("a.pt", "b.pt"))
+    assert all(torch.equal(a[name], b[name]) and a[name].dtype == torch.float32 for name in a)
+
+
 def test_scenes_thought_up_elsewhere_are_all_there_in_order() -> None:
     """More chunks than wait at once; each is what this process makes of its seeds."""
-    chunks = list(thought_up(35, 4, 2))
+    chunks = list(thought_up(range(35), 4, 2))
     assert [len(chunk.words) for chunk in chunks] == [4] * 8 + [3]
     words = [scene for chunk in chunks for scene in chunk.words]
     assert words == [wordings(seed, sample(seed)) for seed in range(35)]
@@ -143,7 +251,7 @@ def test_the_average_is_in_the_model_at_the_end_and_while_looking(tmp_path: Path
     """Against the recursion, by hand."""
     model, seen = fresh(), []
     schedule = Schedule(steps=12, batch=4, learning_rate=1e-1, warmup=0, average=0.7)
-    expected, decay = model.weight.detach().clone(), 0.0
+    expected = model.weight.detach().clone()
 
     def loss(step: int, g: torch.Generator) -> torch.Tensor:
         if step > 0:

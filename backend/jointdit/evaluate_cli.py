@@ -278,13 +278,13 @@ def evaluate_panorama(model: str, seeds: int, steps: int, scenes: int, file: Pat
 @click.option("--model", default="embedded", show_default=True, help="A model's name, or the folder of a pipeline.")
 @click.option("--pictures", type=click.IntRange(1), default=64, show_default=True, help="Held-out scenes.")
 @click.option("--steps", type=click.IntRange(1), default=20, show_default=True, help="Sampling steps.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Other scenes and other noise.")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Other scenes and other noise.")
 @click.option("--only", multiple=True, help="One of the measures, by its name in docs/evaluation.md; may be repeated. Default: all.")
 @click.option("--sheet", type=FILE, help="Also write a picture of 64 generated pictures with their disparities.")
 @json_file
 def evaluate_embedded(model: str, pictures: int, steps: int, seed: int, only: tuple[str, ...], sheet: Path | None, file: Path | None) -> None:
     """All three tasks of a small model that learned from procedural scenes, on scenes that no training has seen, with the targets for it."""
-    from .evaluation.contact_sheet import save_sheet
+    from .evaluation.contact_sheet import check_sheet, save_sheet
     from .evaluation.embedded import MEASURES, SHEET, Settings, Subject, as_json, as_table, measure, needs_probe
     from .evaluation.probe import Probe
     from .models import Models
@@ -295,6 +295,8 @@ def evaluate_embedded(model: str, pictures: int, steps: int, seed: int, only: tu
         raise InputError(f"There is no measure {unknown[0]!r}; choose from {', '.join(MEASURES)}.")
     _check(file)
     _check(sheet)
+    if sheet is not None:
+        check_sheet(sheet)
     chosen = only or MEASURES
     probe = Probe.load() if needs_probe(chosen) else None
     models = Models()
@@ -305,8 +307,9 @@ def evaluate_embedded(model: str, pictures: int, steps: int, seed: int, only: tu
     with tqdm(desc="measuring", bar_format="{desc}", leave=False, file=sys.stderr) as bar:
         subject = Subject(pipeline, settings, bar.set_description_str)
         measured = measure(subject, probe, chosen)
-        if sheet is not None:
+        bar.clear()
+        click.echo(as_table(measured))
+        if file is not None:
+            _write(file, as_json(measured, settings, {"model": model, "revision": found.revision(), "prompts": subject.scenes.captions}))
+        if sheet is not None:  # last, since it may need pictures of its own
             save_sheet(sheet, *(of[:SHEET] for of in subject.joint))
-    click.echo(as_table(measured))
-    if file is not None:
-        _write(file, as_json(measured, settings, {"model": model, "revision": found.revision(), "prompts": subject.scenes.captions}))

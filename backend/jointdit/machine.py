@@ -10,6 +10,7 @@ import platform
 import psutil
 import torch
 
+from .errors import InputError
 from .memory import Machine
 from .speed import fp8_products
 
@@ -19,6 +20,16 @@ def best_device() -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def device_named(name: str | None) -> torch.device:
+    """The device that is asked for: auto (or None) for the best one, cpu, cuda, cuda:1, mps. Raises `InputError` for one that is not here."""
+    if name in (None, "auto"):
+        return best_device()
+    counts = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    if name not in [here for kind, count in counts.items() if count for here in (kind, *(f"{kind}:{index}" for index in range(count)))]:
+        raise InputError(f"There is no device {name} here. Choose --device auto.")
+    return torch.device(name)
 
 
 def this_machine(device: torch.device) -> Machine:

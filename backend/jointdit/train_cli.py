@@ -21,7 +21,7 @@ INTERRUPTED = 130
 
 
 class Training(click.Group):
-    """Errors that a person can mend end as one sentence and exit code 1."""
+    """Errors that a person can mend end as one sentence and exit code 1; Ctrl+C as one and 130."""
 
     def invoke(self, context: click.Context) -> Any:
         """Run the command."""
@@ -30,6 +30,9 @@ class Training(click.Group):
             return super().invoke(context)
         except JointDiTError as error:
             raise click.ClickException(str(error)) from error
+        except KeyboardInterrupt:
+            click.echo("Stopped. Run the command again to go on from what was saved.", err=True)
+            sys.exit(INTERRUPTED)
 
 
 @click.group("train", cls=Training)
@@ -88,12 +91,7 @@ def joint_command(
     if only_estimate:
         click.echo("\n".join(estimate(set_folder, asked).lines()))
         return
-    keeping = Keeping(minutes, every_minutes, keep, sample_steps, samples)
-    try:
-        outcome = run(set_folder, folder, asked, keeping, resume)
-    except KeyboardInterrupt:
-        click.echo(f"Stopped. Run the command again to go on; the state is in {folder}.", err=True)
-        sys.exit(INTERRUPTED)
+    outcome = run(set_folder, folder, asked, Keeping(minutes, every_minutes, keep, sample_steps, samples), resume)
     if outcome is None:  # one of several processes, not the first
         return
     state = "finished" if outcome.finished else "not finished yet; run the command again to go on"

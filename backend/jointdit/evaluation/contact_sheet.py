@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..errors import OutputError
+from ..errors import InputError, OutputError
 
 GAP = 4
 """Pixels of white between the pairs."""
@@ -29,6 +29,12 @@ def contact_sheet(images: Tensor, disparities: np.ndarray, columns: int = 8) -> 
         sheet[:, top : top + height, left : left + width] = image
         sheet[:, top : top + height, left + width : left + 2 * width] = torch.from_numpy(disparity)
     return Image.fromarray((255 * sheet.clamp(0, 1)).round().byte().permute(1, 2, 0).numpy())
+
+
+def check_sheet(path: Path) -> None:
+    """Before any long work: that a sheet of this name can be written. Raises `InputError`."""
+    if Image.registered_extensions().get(path.suffix.lower()) not in Image.SAVE:
+        raise InputError(f"The sheet {path.name} has no ending of a picture that can be written. Give the name of a PNG file, such as sheet.png.")
 
 
 def save_sheet(path: Path, images: Tensor, disparities: np.ndarray) -> None:

@@ -176,8 +176,9 @@ def measure(subject: Subject, probe: Probe | None, only: Sequence[str] = MEASURE
         depths = subject.scenes.depth[:, 0].numpy()
         found.figures += depth_figures("image to depth", subject.estimates, depths, TO_80_M, "to 80 m", (8.0, 93.0))
         found.figures += depth_figures("image to depth", subject.estimates, depths, ALL, "to the horizon")
-        others = np.roll(subject.estimates, 1, axis=0)  # most scenes have a ground, so that a depth is never quite wrong
-        found.figures += depth_figures("depth of another image", others, depths, TO_80_M, "to 80 m")
+        if len(depths) > 1:
+            others = np.roll(subject.estimates, 1, axis=0)  # most scenes have a ground, so that a depth is never quite wrong
+            found.figures += depth_figures("depth of another image", others, depths, TO_80_M, "to 80 m")
     if "agreement" in only:
         images, disparities = subject.joint
         again = subject.depth_of(images, "depth of generated pictures")

@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import pickle
 import time
 from collections.abc import Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
@@ -19,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..errors import InputError
+from ..errors import CheckpointError, InputError
 from ..procedural import render
 from ..procedural.sampling import sample
 from ..procedural.tiles import GRID
@@ -66,7 +67,7 @@ def train_probe(
 
     A run that was broken off goes on where it stood; one that is finished is only examined, unless it is given more minutes. Scenes are rendered at `size`
     by `workers` processes (0: a thread), seen at `side` pixels, and used `uses` times at least. Returns its examination, which is logged as well.
-    Raises `InputError` for a size that cannot be rendered.
+    Raises `InputError` for a size that cannot be rendered, `CheckpointError` for a damaged state.
     """
     if size % GRID:
         raise InputError(f"Scenes are rendered in {GRID} x {GRID} tiles: give a size that is a multiple of {GRID}, not {size}.")
@@ -112,7 +113,10 @@ class Run:
         self.optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, betas=(0.9, 0.99), weight_decay=0.02)
         self.step, self.spent, self.next_seed, self.loss = 0, 0.0, 0, float("nan")
         if path.is_file():
-            self._load(torch.load(path, weights_only=True, map_location="cpu"))
+            try:
+                self._load(torch.load(path, weights_only=True, map_location="cpu"))
+            except (OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, EOFError, pickle.UnpicklingError) as error:
+                raise CheckpointError(f"{path} is damaged, or not from this training. Remove it to begin anew, or choose another --folder.") from error
         self.began, self.saved = began - self.spent, began  # as if there had been no break
         self.generator = torch.Generator().manual_seed(self.step)
 

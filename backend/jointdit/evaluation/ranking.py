@@ -215,21 +215,28 @@ def as_table(ranking: Ranking) -> str:
     """Two tables of Markdown: the ranks as in the paper's table 7, and each method against each other."""
     ranks = range(1, len(ranking.shares) + 1)
     rows = [
-        f"| {method} | {' | '.join(f'{100 * share:.2f}' for share in shares)} | {ranking.mean_ranks[method]:.2f} | {ranking.mean_scores[method]:.3f} |"
+        f"| {_cell(method)} | {' | '.join(f'{100 * share:.2f}' for share in shares)} | {ranking.mean_ranks[method]:.2f} | {ranking.mean_scores[method]:.3f} |"
         for method, shares in ranking.shares.items()
     ]
-    head = f"| {len(ranking.pictures)} prompts | {' | '.join(f'rank {number} %' for number in ranks)} | mean rank | mean score |"
+    count = len(ranking.pictures)
+    head = f"| {count} prompt{'' if count == 1 else 's'} | {' | '.join(f'rank {number} %' for number in ranks)} | mean rank | mean score |"
     return "\n".join([head, "|---" * (len(ranks) + 3) + "|", *rows, "", DUELS, *map(_row, ranking.duels)])
 
 
 DUELS = "| preferred | over | wins % | 95 % confidence | decided | ties | p |\n|---|---|---|---|---|---|---|"
 
 
+def _cell(method: str) -> str:
+    """A name that does not end its cell of the table."""
+    return method.replace("|", "\\|")
+
+
 def _row(one: Duel) -> str:
+    names = f"| {_cell(one.first)} | {_cell(one.second)} |"
     if one.rate is None:
-        return f"| {one.first} | {one.second} | - | - | 0 | {one.ties} | - |"
+        return f"{names} - | - | 0 | {one.ties} | - |"
     interval = f"{100 * one.low:.1f} to {100 * one.high:.1f}"
-    return f"| {one.first} | {one.second} | {100 * one.rate:.1f} | {interval} | {one.wins + one.losses} | {one.ties} | {one.p:.2g} |"
+    return f"{names} {100 * one.rate:.1f} | {interval} | {one.wins + one.losses} | {one.ties} | {one.p:.2g} |"
 
 
 def as_json(scorer: str, scores: Scores, ranking: Ranking, notes: Sequence[str]) -> dict[str, Any]:

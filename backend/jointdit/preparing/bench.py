@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -56,8 +57,10 @@ class Bench:
         return crop_picture(read_picture(source.picture), self.settings.size)
 
     def disparity_file(self, source: Source) -> Path:
-        """Where the disparity of a picture is kept."""
-        return self.plan.folder / "disparities" / f"{source.name}.png"
+        """Where the disparity of a picture is kept. Names that differ in case alone are told apart: P1 and p1 would be one file on Windows and macOS."""
+        capitals = source.name != source.name.casefold()
+        mark = f"-{hashlib.sha256(source.name.encode('utf-8', 'surrogateescape')).hexdigest()[:12]}" if capitals else ""
+        return self.plan.folder / "disparities" / f"{source.name}{mark}.png"
 
     def watch(self, items: Iterable[Item], what: str, total: int) -> Iterator[Item]:
         """The items, with a progress bar on standard error."""

@@ -76,6 +76,8 @@ class Plan:
         self._output = output
         try:
             self._notes: dict[str, Any] = json.loads(self._path.read_text(encoding="utf-8")) if self._path.is_file() else {}
+            if not isinstance(self._notes, dict) or not all(isinstance(value, dict) for value in self._notes.values()):
+                raise ValueError("it holds something else")
         except (OSError, ValueError, RecursionError) as error:
             raise InputError(f"{self._path} is damaged ({error}). Remove the folder {output}, or choose another --output.") from error
         if not self._notes and (output / DESCRIPTION).is_file():

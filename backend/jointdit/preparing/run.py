@@ -12,13 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from filelock import FileLock, Timeout
 
 from ..errors import InputError
 from ..frame import check_output
 from ..jobs import SHORTAGES
-from ..machine import best_device
+from ..machine import device_named
 from ..models import Models
 from ..training.prepared import DESCRIPTION
 from .bench import Bench, Report
@@ -54,7 +53,7 @@ def prepare(settings: Settings, models: Models, report: Report = lambda sentence
 
 def _prepare(settings: Settings, models: Models, report: Report) -> Summary:
     models.find(settings.model)
-    device = _device(settings.device)
+    device = device_named(settings.device)
     found = look_into(settings.folder, without=settings.output)
     sources = found.sources[: settings.limit]
     check_output(settings.output)
@@ -90,12 +89,3 @@ def _alone(output: Path) -> Iterator[None]:
             yield
     except Timeout as error:
         raise InputError(f"Another program is preparing {output} at this moment. Wait until it is done, or choose another --output.") from error
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return best_device()
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not there.get(name, False):
-        raise InputError(f"There is no device {name} here. Choose --device auto.")
-    return torch.device(name)

@@ -61,10 +61,13 @@ def look_into(folder: Path, without: Path | None = None) -> Folder:
     """Find the pictures of a folder and of the folders in it; what is in the folder `without` is not looked at. Raises `InputError`."""
     if not folder.is_dir():
         raise InputError(f"There is no folder {folder}. Check its path.")
+    if without and without.is_dir() and without.samefile(folder):
+        raise InputError(f"The training set cannot lie in {folder} itself, among the pictures. Choose another --output, such as a folder in it.")
     files: dict[tuple[str, str], list[Path]] = {}
     sources: dict[str, Source] = {}
+    again: list[Path] = []
     try:
-        for path in _walk(folder, without.resolve() if without else None):
+        for path in _walk(folder, without.resolve() if without else None, set(), again):
             if path.is_dir():
                 name = path.relative_to(folder).as_posix() if path != folder else folder.name
                 sources[name] = Source(name, path / "image.png", disparity=path / "disparity.exr", frame=path)
@@ -74,12 +77,14 @@ def look_into(folder: Path, without: Path | None = None) -> Folder:
                     files.setdefault(((path.parent.relative_to(folder) / stem).as_posix(), kind), []).append(path)
     except OSError as error:
         raise InputError(f"The folder {folder} cannot be read ({error.strerror or error}). Check its permissions.") from error
-    left_out = []
+    left_out = [LeftOut(path.relative_to(folder).as_posix(), "It leads to a folder that was looked into already.") for path in again]
     for (name, kind), paths in files.items():
         if kind != "picture":
             continue
         first, *others = sorted(paths, key=lambda path: (PICTURES.index(path.suffix.lower()), path.name))
         left_out += [LeftOut(path.relative_to(folder).as_posix(), f"It has the same name as {first.name}, which is used.") for path in others]
+        if name in sources:
+            left_out.append(LeftOut(name, f"This frame folder has the same name as {first.name}, which is used."))
         beside = {what: _first(files.get((name, what), []), what) for what in ("caption", *MAPS)}
         sources[name] = Source(name, first, **beside)
     for (name, kind), paths in files.items():
@@ -90,16 +95,21 @@ def look_into(folder: Path, without: Path | None = None) -> Folder:
     return Folder(tuple(sources[name] for name in sorted(sources)), tuple(sorted(left_out, key=lambda one: one.file)))
 
 
-def _walk(folder: Path, without: Path | None) -> Iterator[Path]:
-    """Files and frame folders in a fixed order; what begins with a dot is hidden."""
+def _walk(folder: Path, without: Path | None, known: set[Path], again: list[Path]) -> Iterator[Path]:
+    """Files and frame folders in a fixed order; what begins with a dot is hidden. A link to one of the `known` folders is added to `again` instead."""
+    known.add(folder.resolve())
     if (folder / "frame.json").is_file():
         yield folder
         return
     for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or path.resolve() == without:
+        if path.name.startswith("."):
             continue
         if path.is_dir():
-            yield from _walk(path, without)
+            place = path.resolve()
+            if place in known:
+                again.append(path)
+            elif place != without:
+                yield from _walk(path, without, known, again)
         elif path.is_file():
             yield path
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..errors import InputError
 from ..evaluation.embedded import Settings, Subject, measure
 from ..transformer import JointDiTTransformer2DModel
 from .export import assemble
@@ -58,16 +59,23 @@ VARIANTS = (
 def run(recipe: Recipe, bench: Bench, steps: int, seeds: int, pictures: int, variants: Sequence[Variant] = VARIANTS) -> list[dict[str, Any]]:
     """Train and measure each variant with each seed on the base in the bench's folder, until the deadline; go on where it stopped.
 
-    Every run sees the same scenes in the same order with the same noise as the other variants of its seed. The rows are kept in `ablation.json`.
+    Every run sees the same scenes in the same order with the same noise as the other variants of its seed. All rows are kept in `ablation.json`; those of
+    these numbers are returned. Raises `InputError` where there is no base yet, or the file is damaged.
     """
     file = bench.folder / "ablation.json"
-    rows: list[dict[str, Any]] = json.loads(file.read_text()) if file.is_file() else []
+    kept = read_rows(file)
+    numbers = {"steps": steps, "batch": recipe.joint.batch, "pictures": pictures, "scenes": recipe.scenes}
+    rows = [row for row in kept if {name: row.get(name) for name in numbers} == numbers]
+    if not (bench.folder / "base").is_dir():
+        raise InputError(f"{bench.folder} holds no trained base. Run `jointdit train embedded` with this folder first.")
     found = parts(recipe, bench, "text-trained")
+    if found is None:
+        return rows
     schedule = replace(recipe.joint, steps=steps, warmup=min(recipe.joint.warmup, steps // 4))
     scenes = None
     for seed in range(seeds):
         for variant in variants:
-            if any((row["variant"], row["seed"], row["steps"]) == (variant.name, seed, steps) for row in rows) or bench.minutes_left == 0:
+            if any((row["variant"], row["seed"]) == (variant.name, seed) for row in rows) or bench.minutes_left == 0:
                 continue
             began = time.monotonic()
             model = trained(recipe, bench, found, variant, schedule, seed)
@@ -77,9 +85,12 @@ def run(recipe: Recipe, bench: Bench, steps: int, seeds: int, pictures: int, var
             with torch.compiler.set_stance("force_eager"):
                 figures = {figure.what: figure.value for figure in measure(subject, None, MEASURES).figures}
             scenes = subject.scenes
-            about = {"variant": variant.name, "seed": seed, "steps": steps, "batch": schedule.batch, **asdict(variant)}
-            rows.append(about | {"seconds": time.monotonic() - began, "pictures": pictures, "figures": figures})
-            file.write_text(json.dumps(rows, indent=1))
+            about = {"variant": variant.name, "seed": seed, **numbers, **asdict(variant)}
+            rows.append(about | {"seconds": time.monotonic() - began, "figures": figures})
+            kept.append(rows[-1])
+            temporary = file.with_suffix(".tmp")
+            temporary.write_text(json.dumps(kept, indent=1))
+            temporary.replace(file)
     return rows
 
 
@@ -90,7 +101,10 @@ def trained(recipe: Recipe, bench: Bench, found: Parts, variant: Variant, schedu
     model = new_joint(base, recipe, adaptive_form=variant.adaptive, lora_rank=variant.rank)
     work = bench.work("ablation", None)
     work.checkpoint.unlink(missing_ok=True)
-    train_joint(model, found.text, found.empty, found.latents, schedule, replace(work, minutes=None), SIGMAS[variant.timesteps], seed)
+    # Noise levels have a generator of their own: the ways to draw them take unequally many numbers, and scenes and noise shall be the same.
+    levels = torch.Generator(bench.device).manual_seed(seed + 1)
+    draw = SIGMAS[variant.timesteps]
+    train_joint(model, found.text, found.empty, found.latents, schedule, replace(work, minutes=None), lambda count, _: draw(count, levels), seed)
     return model.eval()
 
 
@@ -109,6 +123,11 @@ def _spread(values: Sequence[float]) -> str:
     return f"{np.mean(values):.1f}{deviation}"
 
 
-def write_table(folder: Path) -> str:
-    """The table of a folder's `ablation.json`."""
-    return table(json.loads((folder / "ablation.json").read_text()))
+def read_rows(file: Path) -> list[dict[str, Any]]:
+    """The rows of an `ablation.json`; none where there is no file. Raises `InputError` for a damaged one."""
+    if not file.is_file():
+        return []
+    try:
+        return json.loads(file.read_text())
+    except ValueError as error:
+        raise InputError(f"{file} is damaged ({error}). Remove it; the variants are trained again.") from error

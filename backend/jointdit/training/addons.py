@@ -16,7 +16,7 @@ from torch import nn
 
 from ..checkpoints import addon_tensors, read_addon_options
 from ..depth_lora import DepthLora
-from ..errors import OutputError
+from ..errors import InputError, OutputError
 from ..layout import addon_table, refuse_differences, refuse_shape
 from ..packed import tensors_of
 from ..transformer import JointDiTTransformer2DModel
@@ -32,8 +32,10 @@ def new_addons(model: JointDiTTransformer2DModel, rank: int, device: torch.devic
     """Replace a model's add-ons by new ones in float32 on `device`, which change nothing yet: LoRAs whose `up`, and joint layers, are zero.
 
     `rank` is that of the LoRAs in the blocks; the input stage's are 8 and 16 times as large, as released, but no larger than their layers, where more adds
-    nothing. `generator` is the processor's, so that a seed means the same on every device.
+    nothing. `generator` is the processor's, so that a seed means the same on every device. Raises `InputError` for a rank above the width of the blocks.
     """
+    if rank > model.inner_dim:
+        raise InputError(f"--rank can be {model.inner_dim} at most, the width of this model's layers, not {rank}: more adds nothing.")
     inputs = _input_ranks(model, rank)
     for name, module in list(model.named_modules()):
         if isinstance(module, DepthLora):

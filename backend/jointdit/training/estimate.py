@@ -63,7 +63,7 @@ def need(model: JointDiTTransformer2DModel, options: JointOptions, tokens: int, 
         addons=count * size,
         gradients=count * size,
         optimizer=optimizer,
-        average=2 * count * size if options.average else 0,
+        average=count * (4 + size) if options.average else 0,  # float32, and what is put aside while it stands in the model
         rounded_copies=2 * count if rounded and size == 4 else 0,
         activations=widths * 2 * options.batch * tokens * model.inner_dim * (2 if rounded else 4),
     )

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
+from ..autoencoder import PatchAutoencoder
 from ..errors import OutputError
 from ..frame import check_output
 from ..machine import best_device
@@ -22,6 +24,7 @@ from . import loop
 from .addons import export_addons
 from .base import Trained, agree_on_depth, give_addons, is_small, load_base, prepare_training, refuse_unable
 from .estimate import Need, need, refuse_too_large
+from .export import export
 from .joint import Drawing, held_out_batch, joint_loss
 from .journal import Journal
 from .kept import RunFolder, refuse_foreign, step_of
@@ -97,6 +100,8 @@ def _run(
         refuse_too_large(_need(source, pipeline, options), torch.cuda.get_device_name(device), torch.cuda.get_device_properties(device).total_memory)
     if kept.last.is_file():
         refuse_foreign(kept.last, trained.parameters)
+        if first:
+            kept.drop_after(step_of(kept.last))
     if first:
         if options.addon_dtype == "bfloat16" and options.learning_rate < 1e-4:
             log.info("Note: in bfloat16 steps as short as %g are mostly rounded away. Use --addon-dtype float32 where there is memory.", options.learning_rate)
@@ -192,15 +197,18 @@ def _need(source: PreparedSet, pipeline: JointDiTPipeline, options: JointOptions
 
 
 def _save_pipeline(trained: Trained, folder: Path) -> None:
-    """A small model as a pipeline folder, which stands wherever a model is named; replaces what is there."""
-    beside = folder.with_name(folder.name + ".tmp")
+    """A small model as a pipeline folder, which stands wherever a model is named; replaces what is there. One like the embedded model is stored as that is."""
+    pipeline, beside = trained.pipeline, folder.with_name(folder.name + ".tmp")
     shutil.rmtree(beside, ignore_errors=True)
     try:
-        trained.pipeline.save_pretrained(beside)
+        if pipeline.text_encoder is pipeline.text_encoder_2 and isinstance(pipeline.vae, PatchAutoencoder):
+            export(pipeline, beside)
+        else:
+            pipeline.save_pretrained(beside)
         shutil.rmtree(folder, ignore_errors=True)
         beside.rename(folder)
-    except OSError as error:
-        raise OutputError(f"The pipeline cannot be written to {folder} ({error.strerror or error}). Make room, or choose another folder.") from error
+    except (OSError, SafetensorError) as error:
+        raise OutputError(f"The pipeline cannot be written to {folder} ({error}). Make room, or choose another folder.") from error
 
 
 def _millions(trained: Trained) -> float:

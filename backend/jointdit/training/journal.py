@@ -24,17 +24,37 @@ log = logging.getLogger(__name__)
 class Journal:
     """Writes numbers and pictures of a run into its folder.
 
-    A run that goes on from an earlier checkpoint writes its steps again: the first entry of a journal takes back what was written at its step and later.
+    A run that goes on from an earlier checkpoint writes its steps again: `resume` takes back what was written after its step. Without it the first entry of
+    a journal takes back what was written at its step and later.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lines: TextIO | None = None
         self._events: SummaryWriter | None = None
+        self._measured: set[tuple[object, int]] = set()
+
+    def resume(self, step: int) -> float:
+        """Take back what was written after `step` steps, where a run goes on; returns the seconds that it has worked. Raises `OutputError`."""
+        path = self._folder / CURVES
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            points = [point for point in read_curves(path) if point["step"] <= step]
+            temporary = path.with_suffix(".tmp")
+            temporary.write_text("".join(json.dumps(point) + "\n" for point in points), encoding="utf-8")
+            temporary.replace(path)
+            self._lines = path.open("a", encoding="utf-8")
+        except OSError as error:
+            raise self._full(error) from error
+        self._events = _events(self._folder, step + 1)
+        self._measured = {(point["name"], step) for point in points if point["step"] == step}
+        return next((float(point["value"] or 0.0) for point in reversed(points) if point["name"] == "seconds"), 0.0)
 
     def scalar(self, name: str, value: float, step: int) -> None:
-        """One point of a curve. Raises `OutputError` where the folder cannot be written."""
+        """One point of a curve; one that was there when the run went on stays. Raises `OutputError` where the folder cannot be written."""
         self._begin(step)
+        if (name, step) in self._measured:
+            return
         try:
             # JSON knows no infinity.
             self._lines.write(json.dumps({"step": step, "name": name, "value": value if math.isfinite(value) else None}) + "\n")
@@ -60,19 +80,8 @@ class Journal:
 
     def _begin(self, step: int) -> None:
         """Open the files at the first entry."""
-        if self._lines is not None:
-            return
-        path = self._folder / CURVES
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            before = [json.dumps(point) + "\n" for point in read_curves(path) if point["step"] < step]
-            temporary = path.with_suffix(".tmp")
-            temporary.write_text("".join(before), encoding="utf-8")
-            temporary.replace(path)
-            self._lines = path.open("a", encoding="utf-8")
-        except OSError as error:
-            raise self._full(error) from error
-        self._events = _events(self._folder, step)
+        if self._lines is None:
+            self.resume(step - 1)
 
     def _full(self, error: OSError) -> OutputError:
         return OutputError(f"The curves cannot be written to {self._folder} ({error.strerror or error}). Make room, or choose another folder.")

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import pickle
 import platform
@@ -25,6 +26,8 @@ LAST = "joint.pt"
 LATEST = "last"
 """As `resume`: the run must be there already."""
 _CHECKPOINT = re.compile(r"checkpoint-(\d{8})\.pt")
+_OF_A_STEP = re.compile(r"(?:checkpoint|jointdit|samples)-(\d{8})\.(?:pt|safetensors|json|png)")
+log = logging.getLogger(__name__)
 
 
 class RunFolder:
@@ -56,11 +59,30 @@ class RunFolder:
         except OSError as error:
             raise OutputError(f"The checkpoint cannot be kept in {self.folder} ({error.strerror or error}). Make room, or choose another folder.") from error
 
+    def drop_after(self, step: int) -> None:
+        """Remove what was kept at later steps: a run that goes on from an earlier one gives them up, and they would pass for its newest.
+
+        Raises `OutputError`.
+        """
+        named = [(_OF_A_STEP.fullmatch(path.name), path) for path in sorted(self.folder.iterdir())]
+        later = [path for found, path in named if found and int(found[1]) > step]
+        if not later:
+            return
+        log.info("Note: the run goes on from step %d. What it had kept of later steps is removed: %s", step, ", ".join(path.name for path in later))
+        try:
+            for path in later:
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputError(f"{path} cannot be removed ({error.strerror or error}). Remove it, or choose another folder.") from error
+
     def finish(self, step: int) -> Path:
-        """Let the add-ons of a step be those of the run: jointdit.safetensors and its JSON."""
+        """Let the add-ons of a step be those of the run: jointdit.safetensors and its JSON. Raises `OutputError`."""
         final = self.folder / "jointdit.safetensors"
-        for path in (self.addons(step).with_suffix(".json"), self.addons(step)):
-            _same_file(path, final.with_suffix(path.suffix))
+        try:
+            for path in (self.addons(step).with_suffix(".json"), self.addons(step)):
+                _same_file(path, final.with_suffix(path.suffix))
+        except OSError as error:
+            raise OutputError(f"The add-ons cannot be written to {final} ({error.strerror or error}). Make room, or choose another folder.") from error
         return final
 
     def resume(self, wanted: str | None) -> None:

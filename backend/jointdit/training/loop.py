@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 import signal
 import threading
 import time
@@ -18,10 +19,8 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from ..errors import OutputError, TrainingError
+from ..errors import CheckpointError, OutputError, TrainingError
 
-OPTIMIZERS = ("adamw", "adafactor")
-DECAYS = ("cosine", "constant")
 SCALARS_EVERY = 100  # steps; reading a loss halts a card
 EARLY = (1, 10)  # steps of a run after which the loss is looked at besides: what is wrong from the start shall not cost minutes
 
@@ -57,6 +56,9 @@ class Schedule:
 class Journal(Protocol):
     """Where curves and pictures of a run go."""
 
+    def resume(self, step: int) -> float:
+        """Take back what was noted after `step` steps; returns the seconds that these took."""
+
     def scalar(self, name: str, value: float, step: int) -> None:
         """Note a number."""
 
@@ -78,22 +80,29 @@ class Ranks(Protocol):
 
 
 class Average:
-    """Exponential running average of parameters; young averages forget faster so that the start does not weigh on them."""
+    """Exponential running average of parameters; young averages forget faster so that the start does not weigh on them.
+
+    Averages of bfloat16 parameters are float32: most of their small steps would be rounded away.
+    """
 
     def __init__(self, parameters: Mapping[str, nn.Parameter], decay: float) -> None:
         self.decay = decay
-        self.values = {name: p.detach().clone() for name, p in parameters.items()} if decay else {}
+        self.values = {name: p.detach().to(torch.promote_types(p.dtype, torch.float32), copy=True) for name, p in parameters.items()} if decay else {}
 
     @torch.no_grad()
     def update(self, parameters: Mapping[str, nn.Parameter], step: int) -> None:
         """Move towards the parameters after step number `step`."""
         if self.values:
             decay = min(self.decay, (1 + step) / (10 + step))
-            torch._foreach_lerp_(list(self.values.values()), [p.detach() for p in parameters.values()], 1 - decay)
+            if all(p.dtype == self.values[name].dtype for name, p in parameters.items()):
+                torch._foreach_lerp_(list(self.values.values()), [p.detach() for p in parameters.values()], 1 - decay)
+                return
+            for name, p in parameters.items():  # one by one: wide copies of all together would need much memory
+                self.values[name].lerp_(p.detach().to(self.values[name].dtype), 1 - decay)
 
     @torch.no_grad()
     def copy_to(self, parameters: Mapping[str, nn.Parameter]) -> None:
-        """Put the averages into the model; nothing happens where none are kept."""
+        """Put the averages, rounded as the parameters are, into the model; nothing happens where none are kept."""
         for name, value in self.values.items():
             parameters[name].copy_(value)
 
@@ -131,12 +140,14 @@ def train(
     average and generator are in it. Stops after `minutes` at the latest; Ctrl+C lets the step end, leaves a checkpoint and raises KeyboardInterrupt.
     At the end the averaged weights are in the model. Returns whether all the steps are done. `on_checkpoint(step)` is called with averaged weights in place.
     `rates` multiplies the learning rate of parameters whose names begin with its keys. Of several `ranks` the first writes; their generators are in one
-    state, and `loss` takes its rank's part of what they draw. Raises `OutputError` where the checkpoint cannot be written, and `TrainingError` where the loss
-    is no number any more.
+    state, and `loss` takes its rank's part of what they draw. Raises `OutputError` where the checkpoint cannot be written, `CheckpointError` where it is
+    damaged or of another run, and `TrainingError` where the loss or a weight is no number any more; no such state is ever written.
     """
     rank = 0 if ranks is None else ranks.rank
     run = _Run(parameters, schedule, checkpoint, device, seed, rates or {})
     start = run.resume()
+    worked = journal.resume(start) if journal is not None and rank == 0 else 0.0
+    agree = ranks.any if ranks is not None and ranks.count > 1 else bool
     began = saved = time.monotonic()
     bar = tqdm(range(start, schedule.steps), initial=start, total=schedule.steps, mininterval=5, desc=checkpoint.stem, disable=rank > 0)
     done, total, counted = start, torch.zeros((), device=device), 0
@@ -146,8 +157,13 @@ def train(
                 total += run.step(step, loss, ranks)
                 done = step + 1
                 counted += 1
-                due = rank == 0 and time.monotonic() - saved > 60 * every_minutes
-                if (due or done - start in EARLY or done % SCALARS_EVERY == 0 or done == schedule.steps) and not torch.isfinite(total):
+                now = time.monotonic()
+                due = rank == 0 and now - saved > 60 * every_minutes
+                stop = interrupted.is_set() or (minutes is not None and now - began > 60 * minutes)
+                looked_at = due or done - start in EARLY or done % SCALARS_EVERY == 0 or done == schedule.steps
+                # Clocks differ, and so do losses: all processes must stop after the same step.
+                stop = agree(stop or (looked_at and not run.sound(total)))
+                if stop and agree(not run.sound(total)):
                     run.whole = False  # the last checkpoint is better than this state
                     raise TrainingError(
                         f"The loss became no number (NaN) before step {done} of {checkpoint.stem}; nothing was saved since. "
@@ -160,20 +176,17 @@ def train(
                     if journal is not None and rank == 0:
                         journal.scalar("loss", mean, done)
                         journal.scalar("rate", schedule.rate(step), done)
-                        journal.scalar("seconds", time.monotonic() - began, done)
-                now = time.monotonic()
+                        journal.scalar("seconds", worked + now - began, done)
                 if due:
                     run.save(done)
-                    saved = now
+                    saved = time.monotonic()
                     if on_checkpoint is not None:
                         with run.average.in_place(parameters):
                             on_checkpoint(done)
-                stop = interrupted.is_set() or (minutes is not None and now - began > 60 * minutes)
-                # Clocks differ: all processes must stop after the same step.
-                if stop if ranks is None or ranks.count == 1 else ranks.any(stop):
+                if stop:
                     break
         finally:
-            if rank == 0 and run.whole:
+            if rank == 0 and run.whole and run.sound(total):
                 run.save(done)
         if interrupted.is_set():
             raise KeyboardInterrupt
@@ -247,6 +260,10 @@ class _Run:
         self.whole = True
         return torch.stack(parts).sum()
 
+    def sound(self, total: Tensor) -> bool:
+        """Whether a sum of losses and all parameters are numbers; a gradient can be none where the loss is one."""
+        return bool(torch.isfinite(total)) and all(bool(torch.isfinite(p).all()) for p in self.parameters.values())
+
     def save(self, step: int) -> None:
         """Write the state after `step` steps; the file is whole at any moment. Raises `OutputError`."""
         state = {
@@ -265,17 +282,27 @@ class _Run:
 
     @torch.no_grad()
     def resume(self) -> int:
-        """Take over the file's state, if there is one; returns the number of steps done."""
+        """Take over the file's state, if there is one; returns the number of steps done. Raises `CheckpointError`."""
         if not self.file.is_file():
             return 0
-        state = torch.load(self.file, map_location="cpu", weights_only=True)
-        for name, p in self.parameters.items():
-            p.copy_(state["parameters"][name])
-        for name, value in state["average"].items():
-            self.average.values[name].copy_(value)
-        self._resume_optimizer(state["optimizer"])
-        self.generator.set_state(state["generator"])
-        return state["step"]
+        try:
+            state = torch.load(self.file, map_location="cpu", weights_only=True)
+            stored = state["parameters"]
+            if {name: p.shape for name, p in stored.items()} != {name: p.shape for name, p in self.parameters.items()}:
+                raise ValueError("its parameters are others")
+            for name, p in self.parameters.items():
+                p.copy_(stored[name])
+            for name, value in state["average"].items():
+                self.average.values[name].copy_(value)
+            self._resume_optimizer(state["optimizer"])
+            self.generator.set_state(state["generator"])
+            return int(state["step"])
+        except torch.cuda.OutOfMemoryError:  # says nothing about the file
+            raise
+        except (OSError, EOFError, RuntimeError, ValueError, KeyError, TypeError, AttributeError, pickle.UnpicklingError) as error:
+            raise CheckpointError(
+                f"{self.file} is no whole checkpoint of this training: it is cut off, or of another one. Remove it, or resume an earlier one."
+            ) from error
 
     def _resume_optimizer(self, state: dict[str, Any]) -> None:
         """As PyTorch's `load_state_dict`, which rounds the state to the parameters' dtype: Adafactor's is float32 also for bfloat16."""

@@ -62,6 +62,11 @@ class JointOptions:
         for what, number in (("--steps", self.steps), ("--batch", self.batch), ("--accumulation", self.accumulation), ("--rank", self.rank)):
             if number is not None and number < 1:
                 raise InputError(f"{what} must be at least 1, not {number}.")
+        for what, number in (("--clip", self.clip), ("--weight-decay", self.weight_decay), ("--warmup", self.warmup)):
+            if not 0 <= number < math.inf:
+                raise InputError(f"{what} must be a number of at least 0, not {number}.")
+        if not 0 <= self.seed < 2**63:
+            raise InputError(f"--seed must be between 0 and {2**63 - 1}, not {self.seed}.")
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
             raise InputError(f"--learning-rate must be above 0, not {self.learning_rate}; the paper's is 1e-5.")
         for what, share in (("--prompt-drop", self.prompt_drop), ("--average", self.average)):
@@ -96,3 +101,7 @@ class Keeping:
             raise InputError(f"--keep must be at least 1, not {self.keep}: a run goes on from its last checkpoint.")
         if self.samples < 0 or self.sample_steps < 1:
             raise InputError("--samples cannot be negative, and --sample-steps must be at least 1.")
+        if self.minutes is not None and not 0 <= self.minutes < math.inf:
+            raise InputError(f"--minutes must be a number of at least 0, not {self.minutes}. Leave it out to train until all steps are done.")
+        if not 0 < self.every_minutes < math.inf:
+            raise InputError(f"--every-minutes must be a number above 0, not {self.every_minutes}.")

@@ -25,10 +25,10 @@ from transformers import PreTrainedTokenizerFast
 
 from ..autoencoder import PatchAutoencoder
 from ..errors import InputError
-from ..machine import best_device
+from ..machine import device_named
 from ..prompt_encoder import PromptEncoder
 from ..transformer import JointDiTTransformer2DModel
-from ..weights.small_folders import load_packed
+from ..weights.small_folders import PACKED, load_packed
 from .autoencoder import train_autoencoder
 from .data import Latents, render_latents, render_pictures
 from .export import assemble, export, pack
@@ -57,7 +57,7 @@ class Recipe:
     rope: tuple[int, int, int] = (16, 24, 24)
     lora_rank: int = 32
     input_lora_rank: int = 64
-    guidance: float = 2.5
+    guidance: float = 4.0
     autoencoder: Schedule = field(default=Schedule(steps=5500, batch=64, learning_rate=1e-3, warmup=100, weight_decay=0.0))
     base: Schedule = field(default=Schedule(steps=5400, batch=512, learning_rate=8e-4, warmup=300))
     joint: Schedule = field(default=Schedule(steps=2400, batch=256, learning_rate=1e-3, warmup=100))
@@ -76,7 +76,7 @@ class Bench:
     @classmethod
     def here(cls, folder: Path, minutes: float | None = None, device: str | None = None) -> Bench:
         """This machine's."""
-        chosen = torch.device(device) if device else best_device()
+        chosen = device_named(device)
         deadline = None if minutes is None else time.monotonic() + 60 * minutes
         return cls(folder, chosen, max(1, (os.cpu_count() or 2) - (chosen.type == "cuda")), chosen.type == "cuda", deadline)
 
@@ -94,8 +94,14 @@ class Bench:
 
 def start_from(pipeline: Path, folder: Path) -> None:
     """Let a new run in `folder` begin with what a finished one left: its text encoder and autoencoder stay, its transformer is trained on."""
-    if (folder / "started.json").is_file():
+    note = folder / "started.json"
+    begun = [path for pattern in ("*.done", "*.pt") for path in folder.glob(pattern)]
+    if note.is_file() and json.loads(note.read_text())["from"] == str(pipeline.resolve()):
         return
+    if begun or note.is_file():
+        raise InputError(f"{folder} holds another training already. Give a new folder (--folder) for the one that starts from {pipeline}.")
+    if not (pipeline / "transformer" / PACKED).is_file():
+        raise InputError(f"{pipeline} is not the folder of a pipeline that a training of this recipe left. Give its folder `pipeline`.")
     for theirs, ours in (("text_encoder_2", "text"), ("tokenizer_2", "tokenizer"), ("vae", "vae"), ("transformer", "start")):
         try:
             shutil.copytree(pipeline / theirs, folder / ours, dirs_exist_ok=True)
@@ -103,7 +109,7 @@ def start_from(pipeline: Path, folder: Path) -> None:
             raise InputError(f"{pipeline} is not the folder of a small model's pipeline: it has no {theirs}. Give the folder that a training left.") from error
     for stage in ("text", "autoencoder"):
         (folder / f"{stage}.done").touch()
-    (folder / "started.json").write_text(json.dumps({"from": str(pipeline)}))
+    note.write_text(json.dumps({"from": str(pipeline.resolve())}))
 
 
 def run(
@@ -117,6 +123,7 @@ def run(
     torch.set_flush_denormal(True)  # tiny optimiser states would otherwise slow a processor down several times
     folder = bench.folder
     folder.mkdir(parents=True, exist_ok=True)
+    refuse_changes(recipe, folder)
     made_by = {"machine": _machine(bench.device), "torch": torch.__version__}
     if start is not None:
         start_from(start, folder)
@@ -133,6 +140,18 @@ def run(
                 return False
             done.touch()
     return True
+
+
+def refuse_changes(recipe: Recipe, folder: Path) -> None:
+    """A stage that has begun keeps its numbers, and all of a run its sizes. Raises `InputError` that names what is different."""
+    file = folder / "recipe.json"
+    begun = {stage for stage in STAGES if (folder / f"{stage}.pt").is_file() or (folder / f"{stage}.done").is_file()}
+    if not begun or not file.is_file():
+        return
+    before, now = json.loads(file.read_text()), json.loads(json.dumps(asdict(recipe)))
+    different = [name for name in now if (name in begun or name not in STAGES) and name in before and before[name] != now[name]]
+    if different:
+        raise InputError(f"The training in {folder} was begun with other numbers ({', '.join(different)}). Give the same ones, or a new folder (--folder).")
 
 
 def _machine(device: torch.device) -> str:
@@ -153,7 +172,10 @@ def _text(recipe: Recipe, bench: Bench, source: Path | None, words: Path | None)
 
 
 def _autoencoder(recipe: Recipe, bench: Bench, *_: object) -> bool:
-    pictures = render_pictures(recipe.pictures, recipe.size, bench.device, bench.processes)
+    folder = bench.folder / f"pictures-{recipe.pictures}"
+    pictures = render_pictures(folder, recipe.pictures, recipe.size, bench.device, bench.processes, bench.deadline)
+    if pictures is None:
+        return False
     work = bench.work("autoencoder", None)
     return train_autoencoder(bench.folder, pictures, recipe.autoencoder, bench.device, work.minutes, journal=work.journal)
 
@@ -169,16 +191,23 @@ class Parts:
     empty: torch.Tensor
 
 
-def parts(recipe: Recipe, bench: Bench, text: str) -> Parts:
-    """Load the autoencoder and the text encoder `text` of a run, and its latents, which are made where they are not there yet."""
+def parts(recipe: Recipe, bench: Bench, text: str) -> Parts | None:
+    """Load the autoencoder and the text encoder `text` of a run, and its latents, which are made where they are not there yet.
+
+    None where the deadline came first. Raises `InputError` where the stages before are missing.
+    """
+    if not (bench.folder / "vae").is_dir() or not (bench.folder / text).is_dir():
+        raise InputError(f"{bench.folder} holds no training that has come so far. Run `jointdit train embedded` with this folder first.")
     vae = PatchAutoencoder.from_pretrained(bench.folder / "vae").eval()
     tokenizer = PreTrainedTokenizerFast.from_pretrained(bench.folder / "tokenizer")
 
     def tokens(prompts: list[str]) -> torch.Tensor:
         return tokenizer(prompts, padding="max_length", max_length=recipe.text_length, truncation=True, return_tensors="pt").input_ids
 
-    cache = bench.folder / f"latents-{recipe.scenes}.pt"
-    latents = render_latents(vae, tokens, recipe.scenes, recipe.size, cache, bench.device, bench.processes)
+    folder = bench.folder / f"latents-{recipe.scenes}"
+    latents = render_latents(vae, tokens, folder, recipe.scenes, recipe.size, bench.device, bench.processes, bench.deadline)
+    if latents is None:
+        return None
     encoder = PromptEncoder(PromptEncoder.config_class.from_pretrained(bench.folder / text))
     encoder.load_state_dict(load_packed(bench.folder / text))
     return Parts(vae, tokenizer, freeze(encoder).to(bench.device), latents, tokens([" "])[0].to(bench.device))
@@ -186,6 +215,8 @@ def parts(recipe: Recipe, bench: Bench, text: str) -> Parts:
 
 def _base(recipe: Recipe, bench: Bench, *_: object) -> bool:
     found = parts(recipe, bench, "text")
+    if found is None:
+        return False
     torch.manual_seed(1)
     base = new_base(found.text, recipe.layers, recipe.single_layers, recipe.heads, recipe.head_dim, recipe.rope).to(bench.device)
     _begin_with(bench.folder, base)
@@ -228,6 +259,8 @@ def new_joint(base: FluxTransformer2DModel, recipe: Recipe, **options: object) -
 
 def _joint(recipe: Recipe, bench: Bench, *_: object) -> bool:
     found = parts(recipe, bench, "text-trained")
+    if found is None:
+        return False
     torch.manual_seed(2)
     model = new_joint(open_base(bench.folder).to(bench.device), recipe)
     _begin_with(bench.folder, model, lambda name: name in model.addon_parameters())

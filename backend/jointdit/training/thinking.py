@@ -8,12 +8,14 @@ What those processes import is kept small: there are many of them, and each impo
 from __future__ import annotations
 
 import random
+import signal
 import string
+import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from multiprocessing import get_all_start_methods, get_context
+from multiprocessing import get_context
 from typing import Any
 
 from ..procedural.captions import caption
@@ -22,6 +24,7 @@ from ..procedural.sampling import sample
 
 WORDINGS = 4  # captions of each scene that training chooses from; one more names its disparity
 DEPTH_MAP = "depth map of "
+MOST_PROCESSES = 61  # of a pool on Windows
 AHEAD = 3  # chunks a process that wait to be used
 
 # Words that people write around what they want; the small model learns that they change nothing.
@@ -68,14 +71,15 @@ def think(seeds: range) -> Thought:
     return Thought(prepare(seeds), [wordings(seed, sample(seed)) for seed in seeds])
 
 
-def thought_up(count: int, chunk: int, processes: int) -> Iterator[Thought]:
-    """The scenes of the seeds 0 ... count - 1 in order, a chunk at a time, thought up ahead in `processes` processes."""
-    server = "forkserver" in get_all_start_methods()
+def thought_up(seeds: range, chunk: int, processes: int) -> Iterator[Thought]:
+    """The scenes of some seeds in order, a chunk at a time, thought up ahead in `processes` processes."""
+    server = sys.platform == "linux"  # elsewhere forking is unsafe once torch is there, or there is none
     context = get_context("forkserver" if server else "spawn")
     if server:
         context.set_forkserver_preload([__name__])
-    chunks = iter([range(first, min(first + chunk, count)) for first in range(0, count, chunk)])
-    with ProcessPoolExecutor(processes, mp_context=context, initializer=_one_thread) as pool:
+    processes = min(processes, MOST_PROCESSES)
+    chunks = iter([range(first, min(first + chunk, seeds.stop)) for first in range(seeds.start, seeds.stop, chunk)])
+    with ProcessPoolExecutor(processes, mp_context=context, initializer=_quietly) as pool:
         waiting: list[Future[Thought]] = [pool.submit(think, seeds) for seeds in islice(chunks, AHEAD * processes)]
         while waiting:
             thought = waiting.pop(0).result()
@@ -85,7 +89,9 @@ def thought_up(count: int, chunk: int, processes: int) -> Iterator[Thought]:
             yield thought
 
 
-def _one_thread() -> None:
+def _quietly() -> None:
+    """One thread, and no word at Ctrl+C: that is for the process that asked."""
     import torch
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
