@@ -290,3 +290,18 @@ def test_autoencoder_starts_at_the_best_linear_code() -> None:
     residual = torch.linalg.svdvals(centred)[16:].square().sum() / x.numel()
     assert (y - x).square().mean().item() == pytest.approx(residual.item(), rel=1e-3)
     assert z.square().mean().item() == pytest.approx(1, rel=0.05)
+
+
+def test_training_leaves_arithmetic_as_it_was(tmp_path: Path) -> None:
+    """Subnormal numbers are flushed to zero only while it trains, and cuDNN's attention is back afterwards."""
+    model, before = fresh(), torch.backends.cuda.cudnn_sdp_enabled()
+    schedule = Schedule(steps=1, batch=4, learning_rate=1e-3, warmup=0)
+    flushed: list[float] = []
+
+    def loss(step: int, g: torch.Generator) -> torch.Tensor:
+        flushed.append((torch.tensor([1e-40]) * 1.0).item())
+        return squares(model, schedule)(step, g)
+
+    train(dict(model.named_parameters()), loss, schedule, tmp_path / "e.pt")
+    assert flushed == [0.0] and (torch.tensor([1e-40]) * 1.0).item() > 0
+    assert torch.backends.cuda.cudnn_sdp_enabled() == before

@@ -69,7 +69,6 @@ def run(
     options.check()
     keeping.check()
     check_output(folder.absolute())
-    torch.set_flush_denormal(True)  # tiny states of an optimizer would otherwise slow a processor down several times
     ranks = ranks_here()
     try:
         return _run(set_folder, folder, options, keeping, resume, models, ranks)

@@ -120,7 +120,6 @@ def run(
     `source` is the folder of the sentence encoder and `words` a list of words, one a line; both are needed where the text stage is not done yet. `start` is
     the pipeline folder of a finished run of this recipe, which is trained on. Raises `InputError` where one of them is not there.
     """
-    torch.set_flush_denormal(True)  # tiny optimiser states would otherwise slow a processor down several times
     folder = bench.folder
     folder.mkdir(parents=True, exist_ok=True)
     refuse_changes(recipe, folder)
