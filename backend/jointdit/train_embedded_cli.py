@@ -10,8 +10,9 @@ from typing import Any
 
 import click
 
+from .training import STAGES
+
 FOLDER = click.Path(file_okay=False, path_type=Path)
-STAGES = ("text", "autoencoder", "base", "joint")
 
 
 class StageNumber(click.ParamType):

@@ -1,3 +1,6 @@
 # SPDX-FileCopyrightText: 2026 JointDiT for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Training: the autoencoder and base of a small model, and the paper's second stage (LoRAs and joint layers on a frozen base)."""
+
+STAGES = ("text", "autoencoder", "base", "joint")
+"""Those of the embedded model's recipe, in their order."""

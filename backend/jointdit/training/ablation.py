@@ -66,8 +66,8 @@ def run(recipe: Recipe, bench: Bench, steps: int, seeds: int, pictures: int, var
     kept = read_rows(file)
     numbers = {"steps": steps, "batch": recipe.joint.batch, "pictures": pictures, "scenes": recipe.scenes}
     rows = [row for row in kept if {name: row.get(name) for name in numbers} == numbers]
-    if not (bench.folder / "base").is_dir():
-        raise InputError(f"{bench.folder} holds no trained base. Run `jointdit train embedded` with this folder first.")
+    if not (bench.folder / "base.done").is_file():
+        raise InputError(f"{bench.folder} holds no base that is trained to its end. Run `jointdit train embedded` with this folder first.")
     found = parts(recipe, bench, "text-trained")
     if found is None:
         return rows

@@ -47,10 +47,6 @@ class Latents:
     depth: Tensor
     ids: Tensor
 
-    def to(self, device: torch.device) -> Latents:
-        """The same on a device."""
-        return Latents(*(getattr(self, name).to(device) for name in ("rgb", "depth", "ids")))
-
 
 def drawn(seeds: range, size: int, device: torch.device, processes: int) -> Iterator[tuple[Batch, list[list[str]]]]:
     """The scenes of some seeds in order, a chunk at a time: pictures on `device`, and the wordings of each scene.

@@ -14,7 +14,7 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -29,15 +29,16 @@ from ..machine import device_named
 from ..prompt_encoder import PromptEncoder
 from ..transformer import JointDiTTransformer2DModel
 from ..weights.small_folders import PACKED, load_packed
+from . import STAGES
 from .autoencoder import train_autoencoder
 from .data import Latents, render_latents, render_pictures
 from .export import assemble, export, pack
+from .journal import Journal
 from .loop import Schedule
 from .sheets import sheet
 from .stages import Work, new_base, train_base, train_joint
 from .text import freeze, smaller_encoder, tokenizer_of
 
-STAGES = ("text", "autoencoder", "base", "joint")
 log = logging.getLogger(__name__)
 
 
@@ -87,8 +88,6 @@ class Bench:
 
     def work(self, name: str, look: Callable[[int], None] | None) -> Work:
         """A stage here."""
-        from .journal import Journal
-
         return Work(self.folder / f"{name}.pt", self.device, self.minutes_left, self.compiled, look, Journal(self.folder / "journal" / name))
 
 
@@ -218,7 +217,7 @@ def _base(recipe: Recipe, bench: Bench, *_: object) -> bool:
         return False
     torch.manual_seed(1)
     base = new_base(found.text, recipe.layers, recipe.single_layers, recipe.heads, recipe.head_dim, recipe.rope).to(bench.device)
-    _begin_with(bench.folder, base)
+    _begin_with(bench.folder, base, base.state_dict())
     log.info("base %.2f M parameters", base.num_parameters() / 1e6)
 
     def look(step: int) -> None:
@@ -232,15 +231,14 @@ def _base(recipe: Recipe, bench: Bench, *_: object) -> bool:
     return done
 
 
-def _begin_with(folder: Path, model: nn.Module, wanted: Callable[[str], bool] = lambda name: True) -> None:
-    """Give a model the weights that its run starts from, if it does."""
+def _begin_with(folder: Path, model: nn.Module, wanted: Mapping[str, torch.Tensor]) -> None:
+    """Give the wanted weights of a model those that its run starts from, if it starts from any. Raises `InputError` where their shapes differ."""
     if (folder / "start").is_dir():
         stored = load_packed(folder / "start")
-        own = model.state_dict()
-        missing = [name for name in own if wanted(name) and (name not in stored or stored[name].shape != own[name].shape)]
+        missing = [name for name, own in wanted.items() if name not in stored or stored[name].shape != own.shape]
         if missing:
             raise InputError(f"The model to start from has other sizes than this recipe ({missing[0]}, for one). Start without it.")
-        model.load_state_dict({name: stored[name] for name in own if wanted(name)}, strict=False)
+        model.load_state_dict({name: stored[name] for name in wanted}, strict=False)
 
 
 def open_base(folder: Path) -> FluxTransformer2DModel:
@@ -262,7 +260,7 @@ def _joint(recipe: Recipe, bench: Bench, *_: object) -> bool:
         return False
     torch.manual_seed(2)
     model = new_joint(open_base(bench.folder).to(bench.device), recipe)
-    _begin_with(bench.folder, model, lambda name: name in model.addon_parameters())
+    _begin_with(bench.folder, model, model.addon_parameters())
     log.info("add-ons %.2f M parameters", sum(p.numel() for p in model.addon_parameters().values()) / 1e6)
 
     def look(step: int) -> None:
