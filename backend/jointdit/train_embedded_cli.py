@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from .training import STAGES
+from .training import RECIPES, STAGES
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 
@@ -37,6 +37,8 @@ class StageNumber(click.ParamType):
 @click.option("--text-encoder", "source", type=FOLDER, help="Folder of all-MiniLM-L6-v2 (first time only).")
 @click.option("--words", type=click.Path(dir_okay=False, path_type=Path), help="A list of English words, one a line (first time only).")
 @click.option("--start", type=FOLDER, help="Go on from this finished model, the folder of its pipeline: only base and joint stage are trained, further.")
+@click.option("--parts-of", type=FOLDER, help="Take the text encoder and the autoencoder of this finished model, and train a transformer from nothing.")
+@click.option("--recipe", "name", type=click.Choice(RECIPES), default="embedded", show_default=True, help="Sizes: `small` is for comparisons on a processor.")
 @click.option("--stage", "stages", type=click.Choice(STAGES), multiple=True, help="Only these stages; default: all, in their order.")
 @click.option("--scenes", type=int, help="Number of procedural scenes to learn from.")
 @click.option("--pictures", type=int, help="Number of pictures that the autoencoder learns from.")
@@ -49,19 +51,23 @@ def embedded_command(
     source: Path | None,
     words: Path | None,
     start: Path | None,
+    parts_of: Path | None,
+    name: str,
     stages: tuple[str, ...],
     steps: tuple[tuple[str, int], ...],
     batch: tuple[tuple[str, int], ...],
     **sizes: int | None,
 ) -> None:
     """Train the embedded model from nothing: text encoder, autoencoder, base, joint stage. Stopped at any time, the same command goes on."""
-    from .training.recipe import Bench, Recipe, run
+    from .training.recipe import Bench, recipe_named, run
 
-    recipe = replace(Recipe(), **{name: size for name, size in sizes.items() if size is not None})
+    if start is not None and parts_of is not None:
+        raise click.UsageError("--start trains a model further, --parts-of takes some of its parts: give one of them.")
+    recipe = replace(recipe_named(name), **{field: size for field, size in sizes.items() if size is not None})
     for field, changes in (("steps", steps), ("batch", batch)):
         for stage, number in changes:
             recipe = replace(recipe, **{stage: replace(getattr(recipe, stage), **{field: number})})
-    done = run(recipe, Bench.here(folder, minutes, device), stages or STAGES, source, words, start)
+    done = run(recipe, Bench.here(folder, minutes, device), stages or STAGES, source, words, start or parts_of, whole=parts_of is None)
     click.echo(f"The training is {'finished' if done else 'not finished yet; run the same command to go on'}. Results are in {folder}.")
 
 
@@ -73,10 +79,11 @@ def embedded_command(
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Trainings of each variant, from other weights and noise.")
 @click.option("--pictures", type=click.IntRange(1), default=64, show_default=True, help="Held-out scenes that each is measured on.")
 @click.option("--scenes", type=int, help="Number of procedural scenes, as the training had them.")
-def ablation_command(folder: Path, minutes: float | None, device: str | None, steps: int, seeds: int, pictures: int, scenes: int | None) -> None:
-    """The paper's ablations on the embedded model's base: adaptive weights, unbalanced timesteps, rank of the LoRAs, trained alike."""
+@click.option("--recipe", "name", type=click.Choice(RECIPES), default="embedded", show_default=True, help="As the training had it.")
+def ablation_command(folder: Path, minutes: float | None, device: str | None, steps: int, seeds: int, pictures: int, scenes: int | None, name: str) -> None:
+    """The paper's ablations on the base of a small model: adaptive weights, unbalanced timesteps, rank of the LoRAs, trained alike."""
     from .training.ablation import run, table
-    from .training.recipe import Bench, Recipe
+    from .training.recipe import Bench, recipe_named
 
-    recipe = Recipe() if scenes is None else replace(Recipe(), scenes=scenes)
+    recipe = recipe_named(name) if scenes is None else replace(recipe_named(name), scenes=scenes)
     click.echo(table(run(recipe, Bench.here(folder, minutes, device), steps, seeds, pictures)))

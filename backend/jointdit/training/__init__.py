@@ -2,5 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Training: the autoencoder and base of a small model, and the paper's second stage (LoRAs and joint layers on a frozen base)."""
 
-STAGES = ("text", "autoencoder", "base", "joint")
+STAGES = ("text", "autoencoder", "base", "joint", "reading")
 """Those of the embedded model's recipe, in their order."""
+
+RECIPES = ("embedded", "small")
+"""Recipes by the names that the command line knows, as `recipe.recipe_named` has them."""

@@ -151,7 +151,7 @@ def train(
     began = saved = time.monotonic()
     bar = tqdm(range(start, schedule.steps), initial=start, total=schedule.steps, mininterval=5, desc=checkpoint.stem, disable=rank > 0)
     done, total, counted = start, torch.zeros((), device=device), 0
-    with _patient() as interrupted, _sound_attention(), _flushing():
+    with _patient() as interrupted, _training_attention(device), _flushing():
         try:
             for step in bar:
                 total += run.step(step, loss, ranks)
@@ -205,14 +205,21 @@ def _flushing() -> Iterator[None]:
 
 
 @contextmanager
-def _sound_attention() -> Iterator[None]:
-    """Within the block attention is not cuDNN's: its backward pass fails, or gives NaN, in training of these models (seen with PyTorch 2.11 on an H200)."""
-    before = torch.backends.cuda.cudnn_sdp_enabled()
-    torch.backends.cuda.enable_cudnn_sdp(False)
+def _training_attention(device: torch.device | str) -> Iterator[None]:
+    """Within the block attention is of a kind whose backward pass is sound and quick.
+
+    cuDNN's fails, or gives NaN, in training of these models (seen with PyTorch 2.11 on an H200). On a processor the fused kernel's backward pass takes as
+    long as all the rest of a step (PyTorch 2.13, bfloat16), so that plain products are faster.
+    """
+    kernels = torch.backends.cuda
+    before = kernels.cudnn_sdp_enabled(), kernels.flash_sdp_enabled()
+    kernels.enable_cudnn_sdp(False)
+    kernels.enable_flash_sdp(before[1] and torch.device(device).type != "cpu")
     try:
         yield
     finally:
-        torch.backends.cuda.enable_cudnn_sdp(before)
+        kernels.enable_cudnn_sdp(before[0])
+        kernels.enable_flash_sdp(before[1])
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 JointDiT for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The whole recipe of the embedded model: text encoder, autoencoder, base, joint stage, and the pipeline folder that comes out.
+"""The whole recipe of the embedded model: text encoder, autoencoder, base, joint stage, other words, and the pipeline folder that comes out.
 
 Every stage resumes where it stopped, so the recipe can be run in pieces (`jointdit train embedded --minutes 10`, again and again). What a stage leaves behind
 is stored as it is shipped, in 8 bits: the next stage learns on what people get.
@@ -26,6 +26,7 @@ from transformers import PreTrainedTokenizerFast
 from ..autoencoder import PatchAutoencoder
 from ..errors import InputError
 from ..machine import device_named
+from ..pipeline import JointDiTPipeline
 from ..prompt_encoder import PromptEncoder
 from ..transformer import JointDiTTransformer2DModel
 from ..weights.small_folders import PACKED, load_packed
@@ -35,6 +36,7 @@ from .data import Latents, render_latents, render_pictures
 from .export import assemble, export, pack
 from .journal import Journal
 from .loop import Schedule
+from .reading import SCENES, captions_of, learn_reading
 from .sheets import sheet
 from .stages import Work, new_base, train_base, train_joint
 from .text import freeze, smaller_encoder, tokenizer_of
@@ -62,6 +64,7 @@ class Recipe:
     autoencoder: Schedule = field(default=Schedule(steps=5500, batch=64, learning_rate=1e-3, warmup=100, weight_decay=0.0))
     base: Schedule = field(default=Schedule(steps=5400, batch=512, learning_rate=8e-4, warmup=300))
     joint: Schedule = field(default=Schedule(steps=2400, batch=256, learning_rate=1e-3, warmup=100))
+    reading: Schedule = field(default=Schedule(steps=4000, batch=64, learning_rate=3e-4, warmup=100, average=0.995))
 
 
 @dataclass
@@ -91,8 +94,11 @@ class Bench:
         return Work(self.folder / f"{name}.pt", self.device, self.minutes_left, self.compiled, look, Journal(self.folder / "journal" / name))
 
 
-def start_from(pipeline: Path, folder: Path) -> None:
-    """Let a new run in `folder` begin with what a finished one left: its text encoder and autoencoder stay, its transformer is trained on."""
+def start_from(pipeline: Path, folder: Path, whole: bool = True) -> None:
+    """Let a new run in `folder` begin with what a finished one left: its text encoder and autoencoder stay, its transformer is trained on.
+
+    Not `whole`: the transformer is left out, and a new one, of any size, learns to work with the rest.
+    """
     note = folder / "started.json"
     begun = [path for pattern in ("*.done", "*.pt") for path in folder.glob(pattern)]
     if note.is_file() and json.loads(note.read_text())["from"] == str(pipeline.resolve()):
@@ -101,30 +107,35 @@ def start_from(pipeline: Path, folder: Path) -> None:
         raise InputError(f"{folder} holds another training already. Give a new folder (--folder) for the one that starts from {pipeline}.")
     if not (pipeline / "transformer" / PACKED).is_file():
         raise InputError(f"{pipeline} is not the folder of a pipeline that a training of this recipe left. Give its folder `pipeline`.")
-    for theirs, ours in (("text_encoder_2", "text"), ("tokenizer_2", "tokenizer"), ("vae", "vae"), ("transformer", "start")):
+    parts = {"text_encoder_2": "text", "tokenizer_2": "tokenizer", "vae": "vae"} | ({"transformer": "start"} if whole else {})
+    for theirs, ours in parts.items():
         try:
             shutil.copytree(pipeline / theirs, folder / ours, dirs_exist_ok=True)
         except OSError as error:
             raise InputError(f"{pipeline} is not the folder of a small model's pipeline: it has no {theirs}. Give the folder that a training left.") from error
+    if whole:  # what a run of the last stage alone goes on with
+        shutil.copytree(pipeline, folder / "pipeline", dirs_exist_ok=True)
     for stage in ("text", "autoencoder"):
         (folder / f"{stage}.done").touch()
     note.write_text(json.dumps({"from": str(pipeline.resolve())}))
 
 
 def run(
-    recipe: Recipe, bench: Bench, stages: tuple[str, ...] = STAGES, source: Path | None = None, words: Path | None = None, start: Path | None = None
-) -> bool:
+    recipe: Recipe, bench: Bench, stages: tuple[str, ...] = STAGES, source: Path | None = None, words: Path | None = None, start: Path | None = None,
+    whole: bool = True,
+) -> bool:  # fmt: skip
     """Run, or go on with, the stages in order, until the deadline. Returns whether all of them are finished; what is finished is not done again.
 
     `source` is the folder of the sentence encoder and `words` a list of words, one a line; both are needed where the text stage is not done yet. `start` is
-    the pipeline folder of a finished run of this recipe, which is trained on. Raises `InputError` where one of them is not there.
+    the pipeline folder of a finished run, which is trained on; if not `whole`, all but its transformer, which may have other sizes then. Raises `InputError`
+    where one of them is not there.
     """
     folder = bench.folder
     folder.mkdir(parents=True, exist_ok=True)
     refuse_changes(recipe, folder)
     made_by = {"machine": _machine(bench.device), "torch": torch.__version__}
     if start is not None:
-        start_from(start, folder)
+        start_from(start, folder, whole)
     (folder / "recipe.json").write_text(json.dumps(asdict(recipe) | made_by, indent=1))
     for stage in stages:
         done = folder / f"{stage}.done"
@@ -132,7 +143,7 @@ def run(
             if bench.minutes_left == 0:
                 return False
             began = time.monotonic()
-            finished = {"text": _text, "autoencoder": _autoencoder, "base": _base, "joint": _joint}[stage](recipe, bench, source, words)
+            finished = {"text": _text, "autoencoder": _autoencoder, "base": _base, "joint": _joint, "reading": _reading}[stage](recipe, bench, source, words)
             log.info("%s: %.0f s, %s", stage, time.monotonic() - began, "finished" if finished else "not finished yet")
             if not finished:
                 return False
@@ -272,10 +283,38 @@ def _joint(recipe: Recipe, bench: Bench, *_: object) -> bool:
     return done
 
 
+def _reading(recipe: Recipe, bench: Bench, *_: object) -> bool:
+    folder = bench.folder / "pipeline"
+    if not folder.is_dir():
+        raise InputError(f"{bench.folder} holds no finished model that could learn other words. Train the stages before first, or --start from one.")
+    pipeline = JointDiTPipeline.from_pretrained(folder)
+    encoder, tokenizer = pipeline.text_encoder_2.to(bench.device), pipeline.tokenizer_2
+    done = learn_reading(encoder, tokenizer, recipe.text_length, captions_of(range(min(SCENES, recipe.scenes))), recipe.reading, bench.work("reading", None))
+    if done:
+        export(pipeline.to("cpu"), bench.folder / "pipeline-read")
+        shutil.rmtree(folder)
+        (bench.folder / "pipeline-read").rename(folder)
+    return done
+
+
+def small() -> Recipe:
+    """A recipe that two processor cores can train within an hour, for comparisons: pictures of 128 x 128, a transformer of 2.4 M weights."""
+    return Recipe(
+        size=128, scenes=16_384, text_length=32, layers=2, single_layers=4, heads=4, head_dim=32, rope=(8, 12, 12),
+        base=replace(Recipe().base, steps=3000, batch=64), joint=replace(Recipe().joint, steps=250, batch=64, warmup=50),
+    )  # fmt: skip
+
+
+def recipe_named(name: str) -> Recipe:
+    """One of `RECIPES`."""
+    return {"embedded": Recipe, "small": small}[name]()
+
+
 def tiny() -> Recipe:
     """A recipe that runs in seconds: for tests of the whole."""
     short = {"steps": 4, "batch": 4, "warmup": 1}
     return Recipe(
         size=128, pictures=64, scenes=64, layers=1, single_layers=2, heads=2, head_dim=32, rope=(8, 12, 12), lora_rank=4, input_lora_rank=4,
         autoencoder=replace(Recipe().autoencoder, **short), base=replace(Recipe().base, **short), joint=replace(Recipe().joint, **short),
+        reading=replace(Recipe().reading, **short),
     )  # fmt: skip
