@@ -86,6 +86,32 @@ def test_a_model_of_another_size_is_refused(finished: Path, tmp_path: Path) -> N
         run(replace(RECIPE, heads=3), bench(tmp_path), start=finished / "pipeline")
 
 
+def test_a_new_transformer_works_with_the_parts_of_a_finished_model(finished: Path, tmp_path: Path) -> None:
+    other = replace(RECIPE, heads=3)
+    assert run(other, bench(tmp_path), ("text", "autoencoder", "base"), start=finished / "pipeline", whole=False)
+    base = recipe.open_base(tmp_path)
+    assert base.config.num_attention_heads == 3 and not (tmp_path / "start").exists()
+    taken, theirs = (load_packed(folder) for folder in (tmp_path / "text", finished / "pipeline/text_encoder_2"))
+    assert all(torch.equal(taken[name], theirs[name]) for name in theirs)
+
+
+def test_a_finished_model_learns_other_words_and_nothing_else(finished: Path, tmp_path: Path) -> None:
+    longer = replace(RECIPE, reading=replace(RECIPE.reading, steps=6, learning_rate=1e-2))
+    assert not run(longer, bench(tmp_path, 0.0), ("reading",), start=finished / "pipeline")
+    assert run(longer, bench(tmp_path), ("reading",), start=finished / "pipeline")
+    for part in ("transformer", "vae"):
+        assert _bytes(tmp_path / "pipeline" / part) == _bytes(finished / "pipeline" / part)
+    before, after = (load_packed(folder / "pipeline/text_encoder_2") for folder in (finished, tmp_path))
+    changed = {name for name in before if (before[name] - after[name]).abs().max() > 1e-2 * before[name].abs().max() + 1e-5}
+    assert changed and all(name.startswith("encoder.layer.1.") for name in changed)
+    with pytest.raises(InputError, match="no finished model"):
+        run(RECIPE, bench(tmp_path / "empty"), ("reading",))
+
+
+def _bytes(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -93,6 +119,8 @@ def test_a_model_of_another_size_is_refused(finished: Path, tmp_path: Path) -> N
         (["--text-encoder", "nowhere", "--words", "words.txt"], "no BERT model"),
         (["--device", "abacus"], "no device abacus"),
         (["--start", "nowhere"], "is not the folder"),
+        (["--parts-of", "nowhere"], "is not the folder"),
+        (["--parts-of", "nowhere", "--start", "nowhere"], "give one of them"),
         (["--steps", "text=3"], "no number for a stage"),
         (["--batch", "base"], "no number for a stage"),
     ],

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """All the tests, on a machine where nothing is prepared: `python3.11 tools/test.py`. Further options go to pytest.
 
-Style, types, plain Python, Blender 4.5 LTS, real processes; then Blender 5.2 LTS, where a Python 3.13 is found, and a real window, where one can be made.
+Style and types; then plain Python and real processes, and at the same time Blender 4.5 LTS with a real window, where one can be made, and Blender 5.2 LTS,
+where a Python 3.13 is found.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ import os
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import IO
 
 from environment import ROOT, Environment, SetupError, blender_environment, check_libraries, find_python
 
@@ -18,15 +22,36 @@ from environment import ROOT, Environment, SetupError, blender_environment, chec
 NEWER_BLENDER = ("bpy==5.2.3", "pytest", "pytest-timeout", "hypothesis", "pillow>=11", "setuptools>=77")
 
 
-def run(title: str, command: list[object]) -> bool:
-    """Run one part of the tests with a user folder of its own for Blender; returns whether it passed."""
-    print(f"\n== {title}", flush=True)
+@dataclass(frozen=True)
+class Part:
+    """Some of the tests: a title and a command."""
+
+    title: str
+    command: list[object]
+
+
+def run(part: Part, output: IO[str] | None = None) -> bool:
+    """Run a part with a user folder of its own for Blender; what it says goes to `output`. Returns whether it passed."""
+    print(f"\n== {part.title}", file=output, flush=True)
     with tempfile.TemporaryDirectory(prefix="jointdit-test-") as resources:
         environment = {**os.environ, "BLENDER_USER_RESOURCES": resources, "PYTHONFAULTHANDLER": "1"}
-        passed = subprocess.run([str(part) for part in command], cwd=ROOT, env=environment).returncode == 0
+        command = [str(word) for word in part.command]
+        passed = subprocess.run(command, cwd=ROOT, env=environment, stdout=output, stderr=None if output is None else subprocess.STDOUT).returncode == 0
     if not passed:
-        print(f"== FAILED: {title}", flush=True)
+        print(f"== FAILED: {part.title}", file=output, flush=True)
     return passed
+
+
+def run_beside(shown: Part, others: list[Part]) -> bool:
+    """Run `shown` before the eyes of the person and the others, one after the other, at the same time; they are shown afterwards."""
+    if "OMP_NUM_THREADS" not in os.environ and (os.cpu_count() or 1) < 8:
+        os.environ["OMP_NUM_THREADS"] = "1"  # torch's threads that wait for a core that is taken make everything many times slower
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said, ThreadPoolExecutor(1) as beside:
+        there = beside.submit(lambda: [run(part, said) for part in others])
+        passed = [run(shown), *there.result()]
+        said.seek(0)
+        print(said.read(), flush=True)
+    return all(passed)
 
 
 def main(options: list[str]) -> int:
@@ -37,19 +62,18 @@ def main(options: list[str]) -> int:
     except SetupError as error:
         print(error, file=sys.stderr)
         return 1
-    results = [
-        run("Style", [python, "-m", "ruff", "check", "."]),
-        run("Types", [python, "-m", "mypy", "jointdit_blender"]),
-        run("Plain Python, Blender 4.5 LTS, processes, window", [python, "-m", "pytest", *options]),
-    ]
+    first = [run(Part("Style", [python, "-m", "ruff", "check", "."])), run(Part("Types", [python, "-m", "mypy", "jointdit_blender"]))]
+    with_blender = [Part("Blender 4.5 LTS, window", [python, "-m", "pytest", "tests/blender", "tests/window", *options])]
     newer = find_python("3.13")
     try:
         if newer is None:
             raise SetupError("no Python 3.13 was found")
-        results.append(run("Blender 5.2 LTS", [Environment(ROOT / ".venv-5.2", newer, NEWER_BLENDER).ready(), "-m", "pytest", "tests/blender", *options]))
+        newest = Environment(ROOT / ".venv-5.2", newer, NEWER_BLENDER).ready()
+        with_blender.append(Part("Blender 5.2 LTS", [newest, "-m", "pytest", "tests/blender", *options]))
     except SetupError as reason:
         print(f"\n== SKIPPED: Blender 5.2 LTS: {reason}", flush=True)
-    return 0 if all(results) else 1
+    plain = Part("Plain Python, processes", [python, "-m", "pytest", "tests", "--ignore", "tests/blender", "--ignore", "tests/window", *options])
+    return 0 if run_beside(plain, with_blender) and all(first) else 1
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ def export(pipeline: JointDiTPipeline, folder: Path) -> None:
     pipeline.tokenizer_2.save_pretrained(folder / "tokenizer_2")
     pack(pipeline.text_encoder_2, folder / "text_encoder_2")
     pack(pipeline.transformer, folder / "transformer")
-    vae = PatchAutoencoder.from_config(pipeline.vae.config)
+    vae = PatchAutoencoder(**{name: value for name, value in pipeline.vae.config.items() if not name.startswith("_")})  # not where it came from
     vae.load_state_dict(pipeline.vae.state_dict())
     vae.to(torch.float16).save_pretrained(folder / "vae")
     pipeline.save_config(folder)

@@ -48,7 +48,7 @@ def pair_of(tokenizer: PreTrainedTokenizerFast, parts: Sequence[Part], length: i
     The k-th piece of what is said takes the place of the k-th of what is told, in proportion where there are more or fewer. Words that were added are read
     as the token that begins each prompt, which says nothing.
     """
-    ours, theirs = (tokenizer(side(parts), return_offsets_mapping=True) for side in (told, said))
+    ours, theirs = (tokenizer(side(parts), return_offsets_mapping=True, verbose=False) for side in (told, said))
     if max(len(ours.input_ids), len(theirs.input_ids)) > length:
         return None
     pieces = [_by_part(ours.offset_mapping, [part.told for part in parts]), _by_part(theirs.offset_mapping, [part.said for part in parts])]

@@ -26,7 +26,6 @@ from transformers import PreTrainedTokenizerFast
 from ..autoencoder import PatchAutoencoder
 from ..errors import InputError
 from ..machine import device_named
-from ..pipeline import JointDiTPipeline
 from ..prompt_encoder import PromptEncoder
 from ..transformer import JointDiTTransformer2DModel
 from ..weights.small_folders import PACKED, load_packed
@@ -217,9 +216,13 @@ def parts(recipe: Recipe, bench: Bench, text: str) -> Parts | None:
     latents = render_latents(vae, tokens, folder, recipe.scenes, recipe.size, bench.device, bench.processes, bench.deadline)
     if latents is None:
         return None
-    encoder = PromptEncoder(PromptEncoder.config_class.from_pretrained(bench.folder / text))
-    encoder.load_state_dict(load_packed(bench.folder / text))
-    return Parts(vae, tokenizer, freeze(encoder).to(bench.device), latents, tokens([" "])[0].to(bench.device))
+    return Parts(vae, tokenizer, freeze(_open_text(bench.folder / text)).to(bench.device), latents, tokens([" "])[0].to(bench.device))
+
+
+def _open_text(folder: Path) -> PromptEncoder:
+    encoder = PromptEncoder(PromptEncoder.config_class.from_pretrained(folder))
+    encoder.load_state_dict(load_packed(folder))
+    return encoder.eval()
 
 
 def _base(recipe: Recipe, bench: Bench, *_: object) -> bool:
@@ -287,13 +290,11 @@ def _reading(recipe: Recipe, bench: Bench, *_: object) -> bool:
     folder = bench.folder / "pipeline"
     if not folder.is_dir():
         raise InputError(f"{bench.folder} holds no finished model that could learn other words. Train the stages before first, or --start from one.")
-    pipeline = JointDiTPipeline.from_pretrained(folder)
-    encoder, tokenizer = pipeline.text_encoder_2.to(bench.device), pipeline.tokenizer_2
+    encoder = _open_text(folder / "text_encoder_2").to(bench.device)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder / "tokenizer_2")
     done = learn_reading(encoder, tokenizer, recipe.text_length, captions_of(range(min(SCENES, recipe.scenes))), recipe.reading, bench.work("reading", None))
-    if done:
-        export(pipeline.to("cpu"), bench.folder / "pipeline-read")
-        shutil.rmtree(folder)
-        (bench.folder / "pipeline-read").rename(folder)
+    if done:  # only now: what it learns from is the encoder as it was
+        pack(encoder, folder / "text_encoder_2")
     return done
 
 
