@@ -104,8 +104,22 @@ def test_a_finished_model_learns_other_words_and_nothing_else(finished: Path, tm
     before, after = (load_packed(folder / "pipeline/text_encoder_2") for folder in (finished, tmp_path))
     changed = {name for name in before if (before[name] - after[name]).abs().max() > 1e-2 * before[name].abs().max() + 1e-5}
     assert changed and all(name.startswith("encoder.layer.1.") for name in changed)
+
+
+def test_a_finished_model_gets_another_decoder_and_nothing_else(finished: Path, tmp_path: Path) -> None:
+    longer = replace(RECIPE, decoder=replace(RECIPE.decoder, learning_rate=1e-2))
+    assert run(longer, bench(tmp_path), ("decoder",), start=finished / "pipeline")
+    for part in ("transformer", "text_encoder_2"):
+        assert _bytes(tmp_path / "pipeline" / part) == _bytes(finished / "pipeline" / part)
+    before, after = (load_packed(folder / "pipeline/vae") for folder in (finished, tmp_path))
+    changed = {name for name in before if (before[name] - after[name]).abs().max() > 1e-2 * before[name].abs().max() + 1e-5}
+    assert changed and all(name.startswith("picture") for name in changed)
+
+
+@pytest.mark.parametrize("stage", ["reading", "decoder"])
+def test_finishing_touches_need_a_model(tmp_path: Path, stage: str) -> None:
     with pytest.raises(InputError, match="no finished model"):
-        run(RECIPE, bench(tmp_path / "empty"), ("reading",))
+        run(RECIPE, bench(tmp_path), (stage,))
 
 
 def _bytes(folder: Path) -> dict[str, bytes]:

@@ -24,7 +24,7 @@ from PIL import Image
 from torch import Tensor
 
 # diffusers' loader finds our model classes only in modules that are imported already.
-from . import autoencoder as _autoencoder  # noqa: F401
+from . import autoencoder as _autoencoder
 from . import prompt_encoder as _prompt_encoder
 from . import transformer as _transformer
 from .errors import InputError
@@ -97,10 +97,12 @@ class JointDiTPipeline(DiffusionPipeline):
         """As diffusers' own; components that a folder stores in 8 bits (`weights.small_folders`) are unpacked to float32, or to the asked `dtype`."""
         folder = Path(pretrained_model_name_or_path)
         if (folder / "model_index.json").is_file():
-            kinds = {kind.__name__: kind for kind in (_transformer.JointDiTTransformer2DModel, _prompt_encoder.PromptEncoder)}
+            classes = (_transformer.JointDiTTransformer2DModel, _prompt_encoder.PromptEncoder, _autoencoder.PatchAutoencoder)
+            kinds = {kind.__name__: kind for kind in classes}
             dtype = options.get("dtype")
             packed = packed_components(folder, kinds)
-            options = {name: module.to(dtype) if isinstance(dtype, torch.dtype) else module for name, module in packed.items()} | options
+            cast = isinstance(dtype, torch.dtype)
+            options = {name: part.to(dtype) if cast and isinstance(part, torch.nn.Module) else part for name, part in packed.items()} | options
         return super().from_pretrained(pretrained_model_name_or_path, **options)
 
     @classmethod

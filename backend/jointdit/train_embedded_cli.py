@@ -80,10 +80,17 @@ def embedded_command(
 @click.option("--pictures", type=click.IntRange(1), default=64, show_default=True, help="Held-out scenes that each is measured on.")
 @click.option("--scenes", type=int, help="Number of procedural scenes, as the training had them.")
 @click.option("--recipe", "name", type=click.Choice(RECIPES), default="embedded", show_default=True, help="As the training had it.")
-def ablation_command(folder: Path, minutes: float | None, device: str | None, steps: int, seeds: int, pictures: int, scenes: int | None, name: str) -> None:
+@click.option("--variant", "names", multiple=True, help="Only this variant, such as `both`; may be given several times. Default: all.")
+def ablation_command(
+    folder: Path, minutes: float | None, device: str | None, steps: int, seeds: int, pictures: int, scenes: int | None, name: str, names: tuple[str, ...]
+) -> None:
     """The paper's ablations on the base of a small model: adaptive weights, unbalanced timesteps, rank of the LoRAs, trained alike."""
-    from .training.ablation import run, table
+    from .training.ablation import VARIANTS, run, table
     from .training.recipe import Bench, recipe_named
 
     recipe = recipe_named(name) if scenes is None else replace(recipe_named(name), scenes=scenes)
-    click.echo(table(run(recipe, Bench.here(folder, minutes, device), steps, seeds, pictures)))
+    unknown = {*names} - {variant.name for variant in VARIANTS}
+    if unknown:
+        raise click.UsageError(f"There is no variant {unknown.pop()!r}; there are: {', '.join(variant.name for variant in VARIANTS)}.")
+    chosen = [variant for variant in VARIANTS if not names or variant.name in names]
+    click.echo(table(run(recipe, Bench.here(folder, minutes, device), steps, seeds, pictures, chosen)))

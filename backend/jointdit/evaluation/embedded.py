@@ -23,7 +23,8 @@ from torch import Tensor
 from ..pictures import stretched
 from ..pipeline import JointDiTPipeline
 from ..procedural import Batch, render
-from ..procedural.rewording import reworded
+from ..procedural.rewording import HELD_OUT_WORDS, Words, reworded
+from ..procedural.synonyms import TAUGHT_WORDS
 from ..training.data import HELD_OUT
 from .asked import Asked, asked, asked_in_other_words
 from .borders import edge_ratio, grid_ratio
@@ -36,7 +37,12 @@ TO_80_M = Dataset("held-out scenes", 1e-5, FARTHEST, dense=False)
 ALL = Dataset("held-out scenes", 1e-5, dense=False)
 NEAR, FAR = 2.0, 40.0
 """Meters between which Blender builds a disparity unless it is told otherwise."""
-MEASURES = ("image-to-depth", "agreement", "depth-to-image", "attributes", "synonyms", "borders", "speed")
+MEASURES = ("image-to-depth", "agreement", "depth-to-image", "attributes", "synonyms", "new-words", "borders", "speed")
+OTHER_WORDS: dict[str, tuple[str, Words]] = {
+    "synonyms": ("the same in other words, which the text encoder was taught", TAUGHT_WORDS),
+    "new-words": ("the same in words that no training saw", HELD_OUT_WORDS),
+}
+"""Measures of prompts in other words: their figures, and the words."""
 SHEET = 64
 ESTIMATES = 1_000_000
 """Added to the seeds of noise when depth is estimated."""
@@ -83,7 +89,8 @@ class Settings:
 
 @dataclass(frozen=True)
 class Topic:
-    """Shares of what prompts ask of one kind (`ground`, `color`, ...) that the probe found: in pictures of the prompts, of rewordings, and in renders.
+    """Shares of what prompts ask of one kind (`ground`, `color`, ...) that the probe found: in pictures of the prompts, of rewordings in taught and new words,
+    and in renders.
 
     Only where the probe is `sure` they count in the whole.
     """
@@ -93,6 +100,7 @@ class Topic:
     sure: bool
     prompts: float | None = None
     synonyms: float | None = None
+    new_words: float | None = None
     renders: float | None = None
 
 
@@ -166,11 +174,11 @@ class Subject:
 
 def needs_probe(only: Sequence[str]) -> bool:
     """Whether these measures need the probe."""
-    return bool({"attributes", "synonyms"} & {*only})
+    return bool({"attributes", *OTHER_WORDS} & {*only})
 
 
 def measure(subject: Subject, probe: Probe | None, only: Sequence[str] = MEASURES) -> Measured:
-    """The measures named in `only`; a probe is needed for attributes and synonyms."""
+    """The measures named in `only`; a probe is needed for attributes and other words."""
     found = Measured()
     if "image-to-depth" in only:
         depths = subject.scenes.depth[:, 0].numpy()
@@ -255,11 +263,13 @@ def _attributes(subject: Subject, probe: Probe, only: Sequence[str], found: Meas
     if "attributes" in only:
         asking["prompts"] = Asking(wishes, probe.read(subject.joint[0]))
         found.figures.append(found_figure("what prompts ask for, found by the probe", asking["prompts"].of(probe.sure), 85.0))
-    if "synonyms" in only:
-        prompts = [reworded(about, subject.first + number) for number, about in enumerate(scenes.attributes)]
-        others = [asked_in_other_words(prompt, about) for prompt, about in zip(prompts, scenes.attributes, strict=True)]
-        asking["synonyms"] = Asking(others, probe.read(subject.generate(prompts, "pictures of other words")[0]))
-        found.figures.append(found_figure("the same in words that training never saw", asking["synonyms"].of(probe.sure)))
+    for name, (what, table) in OTHER_WORDS.items():
+        if name in only:
+            prompts = [reworded(about, subject.first + number, table) for number, about in enumerate(scenes.attributes)]
+            others = [asked_in_other_words(prompt, about) for prompt, about in zip(prompts, scenes.attributes, strict=True)]
+            key = name.replace("-", "_")
+            asking[key] = Asking(others, probe.read(subject.generate(prompts, f"pictures of {name}")[0]))
+            found.figures.append(found_figure(what, asking[key].of(probe.sure)))
     found.figures.append(found_figure("the same in renders: how far the probe can be trusted", asking["renders"].of(probe.sure), 95.0))
     if "prompts" in asking and len(wishes) > 1:
         found.figures.append(found_figure("the same in another prompt's picture: what chance finds", asking["prompts"].swapped.of(probe.sure)))
@@ -283,7 +293,7 @@ def found_figure(what: str, asking: Asking, target: float | None = None) -> Figu
 
 
 def by_topic(asking: Mapping[str, Asking], sure: Callable[[str], bool]) -> list[Topic]:
-    """The shares by topic of `prompts`, `synonyms` and `renders`, those that captions ask for most first."""
+    """The shares by topic of `prompts`, `synonyms`, `new_words` and `renders`, those that captions ask for most first."""
     shares: dict[str, dict[str, float]] = {}
     counts: Counter[str] = Counter()
     for name, some in asking.items():
@@ -351,8 +361,10 @@ def as_table(measured: Measured) -> str:
     lines = ["| measure | value | target | met | of |", "|---|---|---|---|---|"]
     lines += [f"| {f.what} | {_value(f)} | {_target(f)} | {f.verdict} | {f.count or ''} |" for f in measured.figures]
     if measured.topics:
-        lines += ["", "| asked for | times | prompts % | other words % | renders % | |", "|---|---|---|---|---|---|"]
-        lines += [f"| {t.topic} | {t.asked} | {_percent(t.prompts)} | {_percent(t.synonyms)} | {_percent(t.renders)} | {_note(t)} |" for t in measured.topics]
+        lines += ["", "| asked for | times | prompts % | synonyms % | new words % | renders % | |", "|---|---|---|---|---|---|---|"]
+        for t in measured.topics:
+            shares = " | ".join(_percent(share) for share in (t.prompts, t.synonyms, t.new_words, t.renders))
+            lines.append(f"| {t.topic} | {t.asked} | {shares} | {_note(t)} |")
     return "\n".join([*lines, "", f"Machine: {measured.machine}"])
 
 

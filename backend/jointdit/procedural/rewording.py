@@ -72,9 +72,8 @@ def plain_words(phrases: Mapping[str, tuple[str, ...]]) -> set[str]:
     return {word for options in phrases.values() for phrase in options for word in phrase.split()}
 
 
-def choice(rng: Random, kind: str, name: str) -> str:
-    """One of the held-out words for a class."""
-    return rng.choice(HELD_OUT_WORDS[kind][name])
+Words = Mapping[str, Mapping[str, tuple[str, ...]]]
+"""Phrases by kind (`colour`, `noun`, `ground`, `sky`) and class."""
 
 
 @cache
@@ -91,32 +90,32 @@ def _known() -> tuple[re.Pattern[str], dict[str, tuple[str, str]]]:
     return re.compile(rf"\b({'|'.join(map(re.escape, longest))})\b(?! (?:wall|plain|roof tiles))"), owners
 
 
-def reworded(scene: str | Mapping[str, Any], seed: int = 0) -> str:
-    """A caption, or a scene's attributes, as a prompt in held-out words: colours, things, what they stand on, and the sky.
+def reworded(scene: str | Mapping[str, Any], seed: int = 0, table: Words = HELD_OUT_WORDS) -> str:
+    """A caption, or a scene's attributes, as a prompt in the words of `table`: colours, things, what they stand on, and the sky.
 
     Words of a caption that stand for something else stay. The same scene and seed give the same prompt.
     """
     if isinstance(scene, str):
-        return _caption_reworded(scene, seed)
+        return _caption_reworded(scene, seed, table)
     rng = Random(f"reworded {seed}")
     parts = []
     for thing in scene["objects"]:
-        parts.append(f"a {choice(rng, 'colour', thing['colour'])} {choice(rng, 'noun', thing['shape'])}")
+        parts.append(f"a {rng.choice(table['colour'][thing['colour']])} {rng.choice(table['noun'][thing['shape']])}")
     subject = " and ".join(parts) or ("a area" if scene["kind"] == "landscape" else "a interior")
     if len(parts) == 1 and rng.random() < 0.3:
         subject += f" {PLACES[scene['objects'][0]['side']]}"
     sky = "sunrise" if scene.get("time") == "sunrise" else scene.get("sky")
-    around = [choice(rng, kind, name) for kind, name in (("ground", scene.get("ground")), ("sky", sky)) if name]
+    around = [rng.choice(table[kind][name]) for kind, name in (("ground", scene.get("ground")), ("sky", sky)) if name]
     return _articles(" ".join((subject, *around)))
 
 
-def _caption_reworded(text: str, seed: int) -> str:
+def _caption_reworded(text: str, seed: int, table: Words) -> str:
     rng = Random(f"reworded {seed} {text}")
     pattern, owners = _known()
 
     def other(match: re.Match[str]) -> str:
         kind, name = owners[match[1]]
-        return choice(rng, "ground", name).split(" ", 1)[1] if kind == "land" else choice(rng, kind, name)
+        return rng.choice(table["ground"][name]).split(" ", 1)[1] if kind == "land" else rng.choice(table[kind][name])
 
     return _articles(pattern.sub(other, text[0].lower() + text[1:]))
 

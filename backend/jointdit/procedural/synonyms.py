@@ -346,3 +346,6 @@ WRAPPINGS = (
     "today i saw {}", "we drove past {}", "{} where nobody lives", "a dreamlike {}", "a postcard of {}", "a film set of {}", "establishing shot of {}",
 )  # fmt: skip
 """Free sentences around what is to be seen."""
+
+TAUGHT_WORDS = {"colour": COLOURS, "noun": NOUNS, "ground": GROUND, "sky": SKY}
+"""What prompts can be reworded with, as with `HELD_OUT_WORDS`."""

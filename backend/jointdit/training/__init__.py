@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Training: the autoencoder and base of a small model, and the paper's second stage (LoRAs and joint layers on a frozen base)."""
 
-STAGES = ("text", "autoencoder", "base", "joint", "reading")
+STAGES = ("text", "autoencoder", "base", "joint", "reading", "decoder")
 """Those of the embedded model's recipe, in their order."""
 
 RECIPES = ("embedded", "small")

@@ -65,7 +65,8 @@ def run(recipe: Recipe, bench: Bench, steps: int, seeds: int, pictures: int, var
     file = bench.folder / "ablation.json"
     kept = read_rows(file)
     numbers = {"steps": steps, "batch": recipe.joint.batch, "pictures": pictures, "scenes": recipe.scenes}
-    rows = [row for row in kept if {name: row.get(name) for name in numbers} == numbers]
+    wanted = {variant.name for variant in variants}
+    rows = [row for row in kept if row["variant"] in wanted and {name: row.get(name) for name in numbers} == numbers]
     if not (bench.folder / "base.done").is_file():
         raise InputError(f"{bench.folder} holds no base that is trained to its end. Run `jointdit train embedded` with this folder first.")
     found = parts(recipe, bench, "text-trained")

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,6 +19,7 @@ from .loop import Journal, Schedule, train
 CROP = 96
 HALF_WIDTH = 48
 LATENT_NOISE = 0.05  # the decoder learns to live with the small errors of sampled latents
+MOST_ERROR = 0.2  # of the latents' deviation: what a small transformer leaves of noise is mostly below
 DISPARITY_WEIGHT = 3.0  # far away, small errors of disparity are large ones of depth
 
 
@@ -37,11 +39,30 @@ def random_crops(pictures: Pictures, count: int, generator: torch.Generator, dev
 
 
 def reconstruction_loss(vae: PatchAutoencoder, x: Tensor, weight: Tensor, generator: torch.Generator) -> Tensor:
-    """Absolute and squared error of the pixels, absolute errors of their differences (edges) and of means over 4 x 4 (no drift of smooth parts)."""
+    """`picture_loss` of what comes out, with a little noise on the latents."""
     with torch.autocast(x.device.type, torch.bfloat16):
         latents = vae.encode(x).latent_dist.mode()
         y = vae.decode(latents + LATENT_NOISE * torch.randn(latents.shape, generator=generator, device=x.device)).sample
-    error = y.float() - x
+    return picture_loss(y.float(), x, weight)
+
+
+def sampled_latents_loss(vae: PatchAutoencoder, x: Tensor, weight: Tensor, generator: torch.Generator) -> Tensor:
+    """`picture_loss` of what the decoder makes of latents with errors as a small transformer leaves: of each latent, and of each patch of 2 x 2 together."""
+    count, device = len(x), x.device
+    with torch.autocast(device.type, torch.bfloat16):
+        with torch.no_grad():
+            latents = vae.encode(x).latent_dist.mode().float()
+        patches = (count, latents.shape[1], latents.shape[2] // 2, latents.shape[3] // 2)
+        each, together = (torch.randn(shape, generator=generator, device=device) for shape in (latents.shape, patches))
+        errors = (each + together.repeat_interleave(2, 2).repeat_interleave(2, 3)) / 2**0.5
+        amount = MOST_ERROR / vae.config.scaling_factor * torch.rand(count, 1, 1, 1, generator=generator, device=device)
+        y = vae.decode(latents + amount * errors).sample
+    return picture_loss(y.float(), x, weight)
+
+
+def picture_loss(y: Tensor, x: Tensor, weight: Tensor) -> Tensor:
+    """Absolute and squared error of the pixels, absolute errors of their differences (edges) and of means over 4 x 4 (no drift of smooth parts)."""
+    error = y - x
     edges = error.diff(dim=-1).abs().mean((1, 2, 3)) + error.diff(dim=-2).abs().mean((1, 2, 3))
     smooth = avg_pool2d(error, 4).abs().mean((1, 2, 3))
     each = error.abs().mean((1, 2, 3)) + error.square().mean((1, 2, 3)) + 0.5 * edges + smooth
@@ -78,4 +99,21 @@ def train_autoencoder(
     vae.eval()
     normalise(vae, pictures, device)
     vae.to("cpu", memory_format=torch.contiguous_format).save_pretrained(folder / "vae")
+    return done
+
+
+def polish_decoder(vae: PatchAutoencoder, pictures: Pictures, schedule: Schedule, device: torch.device, checkpoint: Path, **options: Any) -> bool:
+    """Teach the decoder to live with the errors of sampled latents, which show as blocks of 8 and 16 pixels; the encoder, and so what latents mean, stays.
+
+    `options` as of `loop.train`. Returns whether it is finished.
+    """
+    vae.to(device, memory_format=torch.channels_last).train()
+    parameters = {name: parameter for name, parameter in vae.named_parameters() if name.startswith("picture")}
+    held = Pictures(pictures.image.to(device), pictures.disparity.to(device))
+
+    def loss(step: int, generator: torch.Generator) -> Tensor:
+        return sampled_latents_loss(vae, *random_crops(held, schedule.batch, generator, device), generator)
+
+    done = train(parameters, loss, schedule, checkpoint, device=device, **options)
+    vae.to("cpu", memory_format=torch.contiguous_format).eval()
     return done

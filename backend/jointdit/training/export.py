@@ -4,11 +4,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 from torch import nn
 from transformers import PreTrainedTokenizerFast
@@ -48,22 +48,22 @@ def pack(module: nn.Module, folder: Path) -> None:
     folder.mkdir(parents=True)
     if hasattr(module, "save_config"):  # diffusers'
         module.save_config(folder)
+        config = json.loads((folder / module.config_name).read_text(encoding="utf-8"))
+        config.pop("_name_or_path", None)  # where it came from, on some machine
+        (folder / module.config_name).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     else:
         module.config.save_pretrained(folder)
     save_packed(module, folder)
 
 
 def export(pipeline: JointDiTPipeline, folder: Path) -> None:
-    """Write the pipeline folder: the transformer and the text encoder in 8 bits, the autoencoder in half precision; replaces what is there."""
+    """Write the pipeline folder, matrices in 8 bits, the text encoder and its tokenizer once for both roles; replaces what is there."""
     if folder.exists():
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
     pipeline.scheduler.save_pretrained(folder / "scheduler")
-    pipeline.tokenizer.save_pretrained(folder / "tokenizer")
     pipeline.tokenizer_2.save_pretrained(folder / "tokenizer_2")
     pack(pipeline.text_encoder_2, folder / "text_encoder_2")
     pack(pipeline.transformer, folder / "transformer")
-    vae = PatchAutoencoder(**{name: value for name, value in pipeline.vae.config.items() if not name.startswith("_")})  # not where it came from
-    vae.load_state_dict(pipeline.vae.state_dict())
-    vae.to(torch.float16).save_pretrained(folder / "vae")
+    pack(pipeline.vae, folder / "vae")
     pipeline.save_config(folder)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 JointDiT for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The whole recipe of the embedded model: text encoder, autoencoder, base, joint stage, other words, and the pipeline folder that comes out.
+"""The whole recipe of the embedded model: text encoder, autoencoder, base, joint stage, finishing touches, and the pipeline folder that comes out.
 
 Every stage resumes where it stopped, so the recipe can be run in pieces (`jointdit train embedded --minutes 10`, again and again). What a stage leaves behind
 is stored as it is shipped, in 8 bits: the next stage learns on what people get.
@@ -28,9 +28,9 @@ from ..errors import InputError
 from ..machine import device_named
 from ..prompt_encoder import PromptEncoder
 from ..transformer import JointDiTTransformer2DModel
-from ..weights.small_folders import PACKED, load_packed
+from ..weights.small_folders import PACKED, load_packed, open_packed
 from . import STAGES
-from .autoencoder import train_autoencoder
+from .autoencoder import polish_decoder, train_autoencoder
 from .data import Latents, render_latents, render_pictures
 from .export import assemble, export, pack
 from .journal import Journal
@@ -64,6 +64,7 @@ class Recipe:
     base: Schedule = field(default=Schedule(steps=5400, batch=512, learning_rate=8e-4, warmup=300))
     joint: Schedule = field(default=Schedule(steps=2400, batch=256, learning_rate=1e-3, warmup=100))
     reading: Schedule = field(default=Schedule(steps=4000, batch=64, learning_rate=3e-4, warmup=100, average=0.995))
+    decoder: Schedule = field(default=Schedule(steps=3000, batch=64, learning_rate=5e-4, warmup=100, weight_decay=0.0, average=0.995))
 
 
 @dataclass
@@ -142,7 +143,7 @@ def run(
             if bench.minutes_left == 0:
                 return False
             began = time.monotonic()
-            finished = {"text": _text, "autoencoder": _autoencoder, "base": _base, "joint": _joint, "reading": _reading}[stage](recipe, bench, source, words)
+            finished = _STAGES[stage](recipe, bench, source, words)
             log.info("%s: %.0f s, %s", stage, time.monotonic() - began, "finished" if finished else "not finished yet")
             if not finished:
                 return False
@@ -206,7 +207,7 @@ def parts(recipe: Recipe, bench: Bench, text: str) -> Parts | None:
     """
     if not (bench.folder / "vae").is_dir() or not (bench.folder / text).is_dir():
         raise InputError(f"{bench.folder} holds no training that has come so far. Run `jointdit train embedded` with this folder first.")
-    vae = PatchAutoencoder.from_pretrained(bench.folder / "vae").eval()
+    vae = _open_vae(bench.folder / "vae")
     tokenizer = PreTrainedTokenizerFast.from_pretrained(bench.folder / "tokenizer")
 
     def tokens(prompts: list[str]) -> torch.Tensor:
@@ -216,13 +217,12 @@ def parts(recipe: Recipe, bench: Bench, text: str) -> Parts | None:
     latents = render_latents(vae, tokens, folder, recipe.scenes, recipe.size, bench.device, bench.processes, bench.deadline)
     if latents is None:
         return None
-    return Parts(vae, tokenizer, freeze(_open_text(bench.folder / text)).to(bench.device), latents, tokens([" "])[0].to(bench.device))
+    return Parts(vae, tokenizer, freeze(open_packed(bench.folder / text, PromptEncoder)).to(bench.device), latents, tokens([" "])[0].to(bench.device))
 
 
-def _open_text(folder: Path) -> PromptEncoder:
-    encoder = PromptEncoder(PromptEncoder.config_class.from_pretrained(folder))
-    encoder.load_state_dict(load_packed(folder))
-    return encoder.eval()
+def _open_vae(folder: Path) -> PatchAutoencoder:
+    """The autoencoder of a stage, or, in 8 bits, that of a pipeline."""
+    return open_packed(folder, PatchAutoencoder) if (folder / PACKED).is_file() else PatchAutoencoder.from_pretrained(folder).eval()
 
 
 def _base(recipe: Recipe, bench: Bench, *_: object) -> bool:
@@ -257,9 +257,7 @@ def _begin_with(folder: Path, model: nn.Module, wanted: Mapping[str, torch.Tenso
 
 def open_base(folder: Path) -> FluxTransformer2DModel:
     """The base that a run left in `folder`."""
-    base = FluxTransformer2DModel.from_config(FluxTransformer2DModel.load_config(folder / "base"))
-    base.load_state_dict(load_packed(folder / "base"))
-    return base.eval()
+    return open_packed(folder / "base", FluxTransformer2DModel)
 
 
 def new_joint(base: FluxTransformer2DModel, recipe: Recipe, **options: object) -> JointDiTTransformer2DModel:
@@ -287,15 +285,36 @@ def _joint(recipe: Recipe, bench: Bench, *_: object) -> bool:
 
 
 def _reading(recipe: Recipe, bench: Bench, *_: object) -> bool:
-    folder = bench.folder / "pipeline"
-    if not folder.is_dir():
-        raise InputError(f"{bench.folder} holds no finished model that could learn other words. Train the stages before first, or --start from one.")
-    encoder = _open_text(folder / "text_encoder_2").to(bench.device)
+    folder = _finished(bench)
+    encoder = open_packed(folder / "text_encoder_2", PromptEncoder).to(bench.device)
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder / "tokenizer_2")
     done = learn_reading(encoder, tokenizer, recipe.text_length, captions_of(range(min(SCENES, recipe.scenes))), recipe.reading, bench.work("reading", None))
     if done:  # only now: what it learns from is the encoder as it was
         pack(encoder, folder / "text_encoder_2")
     return done
+
+
+def _decoder(recipe: Recipe, bench: Bench, *_: object) -> bool:
+    folder = _finished(bench)
+    pictures = render_pictures(bench.folder / f"pictures-{recipe.pictures}", recipe.pictures, recipe.size, bench.device, bench.processes, bench.deadline)
+    if pictures is None:
+        return False
+    vae = _open_vae(folder / "vae")
+    work = bench.work("decoder", None)
+    done = polish_decoder(vae, pictures, recipe.decoder, bench.device, work.checkpoint, minutes=work.minutes, journal=work.journal)
+    if done:
+        pack(vae, folder / "vae")
+    return done
+
+
+_STAGES = dict(zip(STAGES, (_text, _autoencoder, _base, _joint, _reading, _decoder), strict=True))
+
+
+def _finished(bench: Bench) -> Path:
+    folder = bench.folder / "pipeline"
+    if not folder.is_dir():
+        raise InputError(f"{bench.folder} holds no finished model that could be made better. Train the stages before first, or --start from one.")
+    return folder
 
 
 def small() -> Recipe:
@@ -317,5 +336,5 @@ def tiny() -> Recipe:
     return Recipe(
         size=128, pictures=64, scenes=64, layers=1, single_layers=2, heads=2, head_dim=32, rope=(8, 12, 12), lora_rank=4, input_lora_rank=4,
         autoencoder=replace(Recipe().autoencoder, **short), base=replace(Recipe().base, **short), joint=replace(Recipe().joint, **short),
-        reading=replace(Recipe().reading, **short),
+        reading=replace(Recipe().reading, **short), decoder=replace(Recipe().decoder, **short),
     )  # fmt: skip

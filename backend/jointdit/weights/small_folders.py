@@ -3,7 +3,7 @@
 """Pipeline folders of small models whose matrices are stored in 8 bits: half the size of half precision, and unpacked when they are opened.
 
 Beside its `config.json` such a component has the file `packed.safetensors`: a matrix `name` as int8, with one scale a row under `name:scale`; everything
-else in float16. A component that two roles share is stored once, in the folder of the second.
+else in float16. A component that two roles share, a tokenizer too, is stored once, in the folder of the second.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from transformers import PreTrainedTokenizerFast
 
 PACKED = "packed.safetensors"
 SCALE = ":scale"
@@ -61,21 +62,25 @@ def load_packed(folder: Path) -> dict[str, Tensor]:
     }
 
 
-def packed_components(folder: Path, classes: Mapping[str, Any]) -> dict[str, nn.Module]:
-    """The components of a pipeline folder that are packed, by name, for `from_pretrained`; `classes` are their classes by the name in `model_index.json`.
+def packed_components(folder: Path, classes: Mapping[str, Any]) -> dict[str, Any]:
+    """The components of a pipeline folder that are packed or shared, by name, for `from_pretrained`; `classes` are those of the packed ones by the name in
+    `model_index.json`.
 
     Raises RuntimeError or KeyError where weights and configuration do not belong together.
     """
     index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
-    found: dict[str, nn.Module] = {}
+    found: dict[str, Any] = {}
     for name, kind in index.items():
         if isinstance(kind, list) and (folder / name / PACKED).is_file():
-            found[name] = _built(folder / name, classes[kind[1]])
+            found[name] = open_packed(folder / name, classes[kind[1]])
+    if "tokenizer" in index and not (folder / "tokenizer").is_dir() and (folder / "tokenizer_2").is_dir():
+        found["tokenizer_2"] = PreTrainedTokenizerFast.from_pretrained(folder / "tokenizer_2")
     shared = {f"{name}_2": name for name in index if f"{name}_2" in found and not (folder / name).is_dir()}
     return found | {first: found[second] for second, first in shared.items()}
 
 
-def _built(folder: Path, kind: Any) -> nn.Module:
+def open_packed(folder: Path, kind: Any) -> Any:
+    """The component of a class that `save_packed` wrote, in float32. Raises RuntimeError or KeyError as `packed_components`."""
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     if hasattr(kind, "config_class"):  # transformers'
         module = kind(kind.config_class.from_dict(config))
