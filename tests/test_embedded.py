@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 import torch
 from jointdit.evaluation.depth import aligned_error
+from jointdit.evaluation.probe import WEIGHTS
 from jointdit.models import EMBEDDED, Models
 from jointdit.pipeline import JointDiTPipeline
-from jointdit.procedural import render
+from jointdit.procedural import render, synonyms, words
 from jointdit.training.data import HELD_OUT
 
 SEEDS = range(2)
@@ -59,6 +60,39 @@ def test_colours_of_solids_follow_the_prompt(colour: str) -> None:
     asked = share(images(f"a {colour} cube"), colour)
     others = [share(images(f"a {other} cube"), colour) for other in ("red", "green", "blue", "yellow", "purple") if other != colour]
     assert asked > 0.03 and asked > 2 * max(others)
+
+
+def test_a_word_that_no_caption_has_is_painted() -> None:
+    assert share(images("a navy cube"), "blue") > 2 * max(share(images("a navy cube"), other) for other in ("red", "green", "yellow", "purple"))
+
+
+def read_as(pipeline: JointDiTPipeline, sentence: str, words: dict[str, str], classes: list[str]) -> float:
+    """The share of words whose token states, in the sentence, are nearest to those of the name of their class, among `classes`."""
+
+    def states(some: list[str]) -> torch.Tensor:
+        before = sentence.index("{}")
+        texts = [sentence.format(word) for word in some]
+        read = pipeline.tokenizer_2(texts, padding=True, return_offsets_mapping=True, return_tensors="pt")
+        starts, ends = read.offset_mapping.unbind(-1)
+        own = (starts >= before) & (ends <= before + torch.tensor([len(word) for word in some])[:, None]) & (ends > starts)
+        with torch.no_grad():
+            found = pipeline.text_encoder_2(read.input_ids).last_hidden_state
+        return (found * own[..., None]).sum(1) / own.sum(1)[:, None]
+
+    nearest = torch.cdist(states(list(words)), states(classes)).argmin(dim=1)
+    return float(np.mean([classes[index] == name for index, name in zip(nearest.tolist(), words.values(), strict=True)]))
+
+
+@pytest.mark.parametrize(
+    ("sentence", "table"),
+    [("a {} ball on the grass", synonyms.COLOURS), ("a red {} in the desert", synonyms.NOUNS)],
+    ids=["colors", "things"],
+)
+def test_other_words_are_read_as_those_of_captions(pipeline: JointDiTPipeline, sentence: str, table: dict[str, tuple[str, ...]]) -> None:
+    """Maroon as red, a teepee as a cone: what the last stage of its training taught the text encoder."""
+    told = {name: words.COLOURS.get(name, words.NOUNS.get(name, ("",)))[0] for name in table}
+    taught = {word: told[name] for name, phrases in table.items() for word in phrases}
+    assert read_as(pipeline, sentence, taught, list(told.values())) > 0.85
 
 
 def test_grounds_and_skies_follow_the_prompt() -> None:
@@ -117,8 +151,8 @@ def test_same_seed_same_picture_other_seed_another(pipeline: JointDiTPipeline) -
 
 
 def test_it_is_small_and_says_what_it_is() -> None:
-    files = [path for path in EMBEDDED.parent.rglob("*") if path.is_file()]
-    assert sum(path.stat().st_size for path in files) < 48 * 2**20
+    files = [path for folder in (EMBEDDED.parent, WEIGHTS) for path in folder.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 48e6
     card = (EMBEDDED.parent / "README.md").read_text(encoding="utf-8")
     for word in ("FLUX.1-dev", "256 x 256", "jointdit train", "GPL-3.0-or-later", "held-out"):
         assert word in card

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from jointdit.cli import main
 from jointdit.errors import CheckpointError, InputError
 from jointdit.models import Model
-from jointdit.training import ablation, data, recipe, stages
+from jointdit.training import ablation, data, joint, recipe
 from jointdit.training.flow import add_noise
 from jointdit.training.recipe import STAGES, Bench, Recipe, run, tiny
 from jointdit.weights.small_folders import load_packed
@@ -210,7 +210,7 @@ def test_variants_of_a_seed_see_the_same_noise(monkeypatch: pytest.MonkeyPatch, 
     seen: dict[str, list[torch.Tensor]] = {}
     for variant in ablation.VARIANTS[:2]:
         seen[variant.name] = []
-        monkeypatch.setattr(stages, "add_noise", lambda clean, noise, sigma, name=variant.name: seen[name].append(noise) or add_noise(clean, noise, sigma))
+        monkeypatch.setattr(joint, "add_noise", lambda clean, noise, sigma, name=variant.name: seen[name].append(noise) or add_noise(clean, noise, sigma))
         found = recipe.parts(RECIPE, bench(finished), "text-trained")
         ablation.trained(RECIPE, bench(finished), found, variant, replace(RECIPE.joint, steps=2), 0)
     one, other = seen.values()

@@ -59,4 +59,4 @@ def prepare_command(**options: Any) -> None:
     if len(notes) > NOTES:
         click.echo(f"Note: {len(notes) - NOTES} more notes; set.json says which files are left out, and why.", err=True)
     left_out = f", {len(summary.left_out)} left out" if summary.left_out else ""
-    click.echo(f"The training set {summary.folder} holds {summary.kept} pictures{left_out}.")
+    click.echo(f"The training set {summary.folder} holds {summary.kept} picture{'' if summary.kept == 1 else 's'}{left_out}.")

@@ -18,6 +18,7 @@ from ..prompt_encoder import PromptEncoder
 from ..transformer import JointDiTTransformer2DModel
 from .data import Latents
 from .flow import add_noise, shifted_logit_normal, unbalanced_sigmas, velocity_loss
+from .joint import Batch, joint_loss
 from .loop import Schedule, train
 from .thinking import WORDINGS
 
@@ -105,7 +106,7 @@ def train_joint(
 ) -> bool:  # fmt: skip
     """Joint stage, the paper's method: the base is frozen; depth LoRAs and joint layers learn joint conditional flow matching (equation 4)
     with unbalanced timestep sampling, or with other `sigmas`. Returns whether it is finished."""
-    ids = _position_ids(latents)
+    grid = (latents.rgb.shape[-2] // 2, latents.rgb.shape[-1] // 2)
     model.requires_grad_(False)
     parameters = model.addon_parameters()
     for parameter in parameters.values():
@@ -118,12 +119,9 @@ def train_joint(
         clean = pack(torch.cat([latents.rgb[chosen], latents.depth[chosen]]).float())
         noise = torch.randn(clean.shape, generator=generator, device=work.device)
         sigma = torch.cat(sigmas(schedule.batch, generator))
-        with torch.autocast(work.device.type, torch.bfloat16):
-            with torch.no_grad():
-                read = text(captions_of(latents, chosen, empty, generator))
-            noisy = add_noise(clean, noise, sigma)
-            velocity = model(noisy, read.last_hidden_state.repeat(2, 1, 1), read.pooler_output.repeat(2, 1), sigma, *ids, return_dict=False)[0]
-        return velocity_loss(velocity, clean, noise)
+        with torch.no_grad(), torch.autocast(work.device.type, torch.bfloat16):
+            read = text(captions_of(latents, chosen, empty, generator))
+        return joint_loss(model, Batch(clean, noise, sigma, (read.last_hidden_state, read.pooler_output), grid), torch.bfloat16)
 
     return work.train(parameters, loss, schedule, seed=seed)
 
