@@ -13,13 +13,13 @@ import pytest
 import torch
 from click.testing import CliRunner
 from jointdit.cli import main
-from jointdit.errors import CheckpointError, InputError
+from jointdit.errors import CheckpointError, InputError, OutputError
 from jointdit.models import Model
-from jointdit.training import ablation, data, joint, recipe
+from jointdit.training import ablation, data, export, joint, recipe
 from jointdit.training.flow import add_noise
 from jointdit.training.recipe import STAGES, Bench, Recipe, run, tiny
 from jointdit.weights.small_folders import load_packed
-from small_model import VOCABULARY, small_bert
+from small_model import VOCABULARY, small_bert, small_pipeline
 
 RECIPE = replace(tiny(), text_layers=2, text_length=16, pictures=8, scenes=8)
 
@@ -57,7 +57,7 @@ def test_stage_by_stage_is_the_same_as_in_one_piece(finished: Path, source: tupl
     """Bit for bit, as far as the packed weights."""
     for stage in STAGES:
         assert run(RECIPE, bench(tmp_path), (stage,), *source)
-    for part in ("transformer", "text_encoder_2"):
+    for part in ("transformer", "text_encoder_2", "vae"):
         one, other = (load_packed(folder / "pipeline" / part) for folder in (finished, tmp_path))
         assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
@@ -97,7 +97,6 @@ def test_a_new_transformer_works_with_the_parts_of_a_finished_model(finished: Pa
 
 def test_a_finished_model_learns_other_words_and_nothing_else(finished: Path, tmp_path: Path) -> None:
     longer = replace(RECIPE, reading=replace(RECIPE.reading, steps=6, learning_rate=1e-2))
-    assert not run(longer, bench(tmp_path, 0.0), ("reading",), start=finished / "pipeline")
     assert run(longer, bench(tmp_path), ("reading",), start=finished / "pipeline")
     for part in ("transformer", "vae"):
         assert _bytes(tmp_path / "pipeline" / part) == _bytes(finished / "pipeline" / part)
@@ -114,6 +113,51 @@ def test_a_finished_model_gets_another_decoder_and_nothing_else(finished: Path, 
     before, after = (load_packed(folder / "pipeline/vae") for folder in (finished, tmp_path))
     changed = {name for name in before if (before[name] - after[name]).abs().max() > 1e-2 * before[name].abs().max() + 1e-5}
     assert changed and all(name.startswith("picture") for name in changed)
+
+
+@pytest.mark.parametrize(("stage", "part"), [("reading", "text_encoder_2"), ("decoder", "vae")])
+def test_a_finishing_touch_goes_on_exactly(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str, part: str) -> None:
+    """Stopped after a step it leaves the model as it was; the same command again makes of it what one piece makes."""
+    assert run(RECIPE, bench(tmp_path / "whole"), (stage,), start=finished / "pipeline")
+    with monkeypatch.context() as short:
+        short.setattr(Bench, "minutes_left", property(lambda self: 1e-9))
+        assert not run(RECIPE, bench(tmp_path / "parts"), (stage,), start=finished / "pipeline")
+    assert _bytes(tmp_path / "parts/pipeline" / part) == _bytes(finished / "pipeline" / part)
+    assert run(RECIPE, bench(tmp_path / "parts"), (stage,), start=finished / "pipeline")
+    assert _bytes(tmp_path / "parts/pipeline" / part) == _bytes(tmp_path / "whole/pipeline" / part)
+
+
+def test_finishing_touches_are_made_anew_on_a_new_joint_stage(finished: Path, tmp_path: Path) -> None:
+    start = finished / "pipeline"
+    assert run(RECIPE, bench(tmp_path), ("reading",), start=start)
+    assert run(RECIPE, bench(tmp_path), ("base", "joint"), start=start)
+    assert not (tmp_path / "reading.done").exists() and not (tmp_path / "reading.pt").exists()
+    untaught = load_packed(tmp_path / "pipeline/text_encoder_2")
+    assert run(RECIPE, bench(tmp_path), ("reading",), start=start)
+    taught = load_packed(tmp_path / "pipeline/text_encoder_2")
+    assert any(not torch.equal(untaught[name], taught[name]) for name in taught)
+
+
+def test_a_folder_does_not_change_what_it_starts_from(finished: Path, tmp_path: Path) -> None:
+    assert run(RECIPE, bench(tmp_path), ("reading",), start=finished / "pipeline")
+    with pytest.raises(InputError, match="another training"):
+        run(RECIPE, bench(tmp_path), ("base",), start=finished / "pipeline", whole=False)
+    with pytest.raises(InputError, match="other sizes"):
+        run(replace(RECIPE, text_length=12), bench(tmp_path / "other"), ("reading",), start=finished / "pipeline")
+
+
+def test_a_component_is_replaced_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = small_pipeline().vae
+    export.pack(layer, tmp_path / "vae")
+    before = _bytes(tmp_path / "vae")
+
+    def fail(*_: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(export, "save_packed", fail)
+    with pytest.raises(OutputError, match="Make room"):
+        export.pack(layer, tmp_path / "vae")
+    assert _bytes(tmp_path / "vae") == before and "_name_or_path" not in (tmp_path / "vae/config.json").read_text()
 
 
 @pytest.mark.parametrize("stage", ["reading", "decoder"])
@@ -194,6 +238,8 @@ def test_ablation_trains_and_measures_each_variant_once(finished: Path, monkeypa
     monkeypatch.setattr(ablation, "trained", None)  # nothing is trained again
     assert ablation.run(RECIPE, bench(finished), 1, 2, 2, two) == rows
     assert ablation.run(RECIPE, bench(finished, 0.0), 9, 2, 2, two) == []  # other numbers are other rows
+    with pytest.raises(InputError, match="other numbers \\(size\\)"):
+        ablation.run(replace(RECIPE, size=64), bench(finished), 1, 2, 2, two)
     lines = ablation.table(rows).splitlines()
     assert len(lines) == 4 and lines[2].startswith("| neither |") and lines[2].endswith("| 2 |")
     values = [row["figures"]["image to depth: AbsRel, to 80 m"] for row in rows[::2]]

@@ -12,13 +12,15 @@ import os
 import subprocess
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import IO
 
 from environment import ROOT, Environment, SetupError, blender_environment, check_libraries, find_python
 
 # Blender 5.2 is tested as artists run it: without torch in its Python.
+NOTHING_CHOSEN = 5  # pytest's exit code, where -k or -m chose none of a part's tests
 NEWER_BLENDER = ("bpy==5.2.3", "pytest", "pytest-timeout", "hypothesis", "pillow>=11", "setuptools>=77")
 
 
@@ -36,32 +38,41 @@ def run(part: Part, output: IO[str] | None = None) -> bool:
     with tempfile.TemporaryDirectory(prefix="jointdit-test-") as resources:
         environment = {**os.environ, "BLENDER_USER_RESOURCES": resources, "PYTHONFAULTHANDLER": "1"}
         command = [str(word) for word in part.command]
-        passed = subprocess.run(command, cwd=ROOT, env=environment, stdout=output, stderr=None if output is None else subprocess.STDOUT).returncode == 0
-    if not passed:
+        code = subprocess.run(command, cwd=ROOT, env=environment, stdout=output, stderr=None if output is None else subprocess.STDOUT).returncode
+    if code not in (0, NOTHING_CHOSEN):
         print(f"== FAILED: {part.title}", file=output, flush=True)
-    return passed
+    return code in (0, NOTHING_CHOSEN)
 
 
 def run_beside(shown: Part, others: list[Part]) -> bool:
     """Run `shown` before the eyes of the person and the others, one after the other, at the same time; they are shown afterwards."""
     if "OMP_NUM_THREADS" not in os.environ and (os.cpu_count() or 1) < 8:
         os.environ["OMP_NUM_THREADS"] = "1"  # torch's threads that wait for a core that is taken make everything many times slower
+    stopped = threading.Event()
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said, ThreadPoolExecutor(1) as beside:
-        there = beside.submit(lambda: [run(part, said) for part in others])
-        passed = [run(shown), *there.result()]
-        said.seek(0)
-        print(said.read(), flush=True)
+        there = beside.submit(lambda: [run(part, said) for part in others if not stopped.is_set()])
+        try:
+            passed = [run(shown), *there.result()]
+        except KeyboardInterrupt:
+            stopped.set()
+            raise
+        finally:
+            wait([there])
+            said.seek(0)
+            print(said.read().encode(sys.stdout.encoding, "replace").decode(sys.stdout.encoding), flush=True)
     return all(passed)
 
 
 def main(options: list[str]) -> int:
-    """`options` go to every pytest. Returns the exit code."""
+    """`options` go to every pytest; files or folders among them are tested instead of everything. Returns the exit code."""
     try:
         check_libraries()
         python = blender_environment("blender,dev").ready()
     except SetupError as error:
         print(error, file=sys.stderr)
         return 1
+    if any((ROOT / option.partition("::")[0]).exists() for option in options):
+        return 0 if run(Part("What you asked for", [python, "-m", "pytest", *options])) else 1
     first = [run(Part("Style", [python, "-m", "ruff", "check", "."])), run(Part("Types", [python, "-m", "mypy", "jointdit_blender"]))]
     with_blender = [Part("Blender 4.5 LTS, window", [python, "-m", "pytest", "tests/blender", "tests/window", *options])]
     newer = find_python("3.13")

@@ -36,7 +36,7 @@ class StageNumber(click.ParamType):
 @click.option("--device", help="cuda, mps or cpu; default: the best that there is.")
 @click.option("--text-encoder", "source", type=FOLDER, help="Folder of all-MiniLM-L6-v2 (first time only).")
 @click.option("--words", type=click.Path(dir_okay=False, path_type=Path), help="A list of English words, one a line (first time only).")
-@click.option("--start", type=FOLDER, help="Go on from this finished model, the folder of its pipeline: only base and joint stage are trained, further.")
+@click.option("--start", type=FOLDER, help="Go on from this finished model, the folder of its pipeline: all but text and autoencoder, further.")
 @click.option("--parts-of", type=FOLDER, help="Take the text encoder and the autoencoder of this finished model, and train a transformer from nothing.")
 @click.option("--recipe", "name", type=click.Choice(RECIPES), default="embedded", show_default=True, help="Sizes: `small` is for comparisons on a processor.")
 @click.option("--stage", "stages", type=click.Choice(STAGES), multiple=True, help="Only these stages; default: all, in their order.")
@@ -58,7 +58,7 @@ def embedded_command(
     batch: tuple[tuple[str, int], ...],
     **sizes: int | None,
 ) -> None:
-    """Train the embedded model from nothing: text encoder, autoencoder, base, joint stage. Stopped at any time, the same command goes on."""
+    """Train the embedded model from nothing, stage by stage: see docs/training.md. Stopped at any time, the same command goes on."""
     from .training.recipe import Bench, recipe_named, run
 
     if start is not None and parts_of is not None:

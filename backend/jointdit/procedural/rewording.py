@@ -87,7 +87,7 @@ def _known() -> tuple[re.Pattern[str], dict[str, tuple[str, str]]]:
         for table in tables:
             owners |= {phrase: (kind, name) for name, phrases in table.items() for phrase in phrases if phrase not in owners}
     longest = sorted(owners, key=len, reverse=True)
-    return re.compile(rf"\b({'|'.join(map(re.escape, longest))})\b(?! (?:wall|plain|roof tiles))"), owners
+    return re.compile(rf"\b({'|'.join(map(re.escape, longest))})\b(?! (?:(?:brick |stone )?wall|plain|roof tiles))"), owners
 
 
 def reworded(scene: str | Mapping[str, Any], seed: int = 0, table: Words = HELD_OUT_WORDS) -> str:
@@ -115,7 +115,7 @@ def _caption_reworded(text: str, seed: int, table: Words) -> str:
 
     def other(match: re.Match[str]) -> str:
         kind, name = owners[match[1]]
-        return rng.choice(table["ground"][name]).split(" ", 1)[1] if kind == "land" else rng.choice(table[kind][name])
+        return rng.choice(table["ground"][name]).split(" ", 1)[-1] if kind == "land" else rng.choice(table[kind][name])
 
     return _articles(pattern.sub(other, text[0].lower() + text[1:]))
 

@@ -5,5 +5,8 @@
 STAGES = ("text", "autoencoder", "base", "joint", "reading", "decoder")
 """Those of the embedded model's recipe, in their order."""
 
+FINISHING = STAGES[-2:]
+"""Those that change a finished model, each another part of it."""
+
 RECIPES = ("embedded", "small")
 """Recipes by the names that the command line knows, as `recipe.recipe_named` has them."""

@@ -23,7 +23,7 @@ from ..transformer import JointDiTTransformer2DModel
 from .export import assemble
 from .joint import SIGMAS
 from .loop import Schedule
-from .recipe import Bench, Parts, Recipe, new_joint, open_base, parts
+from .recipe import Bench, Parts, Recipe, new_joint, open_base, parts, refuse_other_sizes
 from .stages import train_joint
 
 MEASURES = ("image-to-depth", "agreement", "depth-to-image")
@@ -64,11 +64,12 @@ def run(recipe: Recipe, bench: Bench, steps: int, seeds: int, pictures: int, var
     """
     file = bench.folder / "ablation.json"
     kept = read_rows(file)
-    numbers = {"steps": steps, "batch": recipe.joint.batch, "pictures": pictures, "scenes": recipe.scenes}
+    numbers = {"steps": steps, "batch": recipe.joint.batch, "rate": recipe.joint.learning_rate, "pictures": pictures, "scenes": recipe.scenes}
     wanted = {variant.name for variant in variants}
     rows = [row for row in kept if row["variant"] in wanted and {name: row.get(name) for name in numbers} == numbers]
     if not (bench.folder / "base.done").is_file():
         raise InputError(f"{bench.folder} holds no base that is trained to its end. Run `jointdit train embedded` with this folder first.")
+    refuse_other_sizes(recipe, bench.folder)
     found = parts(recipe, bench, "text-trained")
     if found is None:
         return rows

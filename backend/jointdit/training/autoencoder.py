@@ -14,6 +14,7 @@ from torch.nn.functional import avg_pool2d, pixel_unshuffle
 
 from ..autoencoder import PATCH, PatchAutoencoder
 from .data import Pictures
+from .export import pack
 from .loop import Journal, Schedule, train
 
 CROP = 96
@@ -47,7 +48,10 @@ def reconstruction_loss(vae: PatchAutoencoder, x: Tensor, weight: Tensor, genera
 
 
 def sampled_latents_loss(vae: PatchAutoencoder, x: Tensor, weight: Tensor, generator: torch.Generator) -> Tensor:
-    """`picture_loss` of what the decoder makes of latents with errors as a small transformer leaves: of each latent, and of each patch of 2 x 2 together."""
+    """`picture_loss` of what the decoder makes of latents with errors as a small transformer leaves: of each latent, and of each patch of 2 x 2 together.
+
+    Errors of the steps from one block of pixels to the next count besides.
+    """
     count, device = len(x), x.device
     with torch.autocast(device.type, torch.bfloat16):
         with torch.no_grad():
@@ -57,7 +61,8 @@ def sampled_latents_loss(vae: PatchAutoencoder, x: Tensor, weight: Tensor, gener
         errors = (each + together.repeat_interleave(2, 2).repeat_interleave(2, 3)) / 2**0.5
         amount = MOST_ERROR / vae.config.scaling_factor * torch.rand(count, 1, 1, 1, generator=generator, device=device)
         y = vae.decode(latents + amount * errors).sample
-    return picture_loss(y.float(), x, weight)
+    jumps = [(y.float() - x).diff(dim=dim).movedim(dim, -1)[..., PATCH - 1 :: PATCH].abs().mean((1, 2, 3)) for dim in (-1, -2)]  # where blocks meet
+    return picture_loss(y.float(), x, weight) + (weight * (jumps[0] + jumps[1])).mean()
 
 
 def picture_loss(y: Tensor, x: Tensor, weight: Tensor) -> Tensor:
@@ -81,7 +86,7 @@ def train_autoencoder(
     folder: Path, pictures: Pictures, schedule: Schedule, device: torch.device, minutes: float | None = None,
     on_checkpoint: Callable[[int], None] | None = None, journal: Journal | None = None,
 ) -> bool:  # fmt: skip
-    """Train, or go on with, the autoencoder in `folder`; saved as a diffusers folder `vae`. Returns whether it is finished."""
+    """Train, or go on with, the autoencoder in `folder`; saved in 8 bits in `vae`, as it is shipped. Returns whether it is finished."""
     torch.manual_seed(0)
     vae = PatchAutoencoder(half_width=HALF_WIDTH).train()
     image, disparity = pictures.as_float(torch.arange(0, len(pictures.image), max(1, len(pictures.image) // 500)))
@@ -98,7 +103,7 @@ def train_autoencoder(
     )  # fmt: skip
     vae.eval()
     normalise(vae, pictures, device)
-    vae.to("cpu", memory_format=torch.contiguous_format).save_pretrained(folder / "vae")
+    pack(vae.to("cpu", memory_format=torch.contiguous_format), folder / "vae")
     return done
 
 

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diffusers import FlowMatchEulerDiscreteScheduler
+from safetensors import SafetensorError
 from torch import nn
 from transformers import PreTrainedTokenizerFast
 
 from ..assembly import SCHEDULE
 from ..autoencoder import PatchAutoencoder
+from ..errors import OutputError
 from ..pipeline import JointDiTPipeline
 from ..procedural import HORIZONTAL_ANGLE
 from ..prompt_encoder import PromptEncoder
@@ -43,17 +45,24 @@ def assemble(
 
 
 def pack(module: nn.Module, folder: Path) -> None:
-    """A component with its configuration, its matrices in 8 bits; replaces what is there."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    if hasattr(module, "save_config"):  # diffusers'
-        module.save_config(folder)
-        config = json.loads((folder / module.config_name).read_text(encoding="utf-8"))
-        config.pop("_name_or_path", None)  # where it came from, on some machine
-        (folder / module.config_name).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    else:
-        module.config.save_pretrained(folder)
-    save_packed(module, folder)
+    """A component with its configuration, its matrices in 8 bits; replaces what is there, once all is written. Raises `OutputError`."""
+    beside = folder.with_name(folder.name + ".new")
+    try:
+        shutil.rmtree(beside, ignore_errors=True)
+        beside.mkdir(parents=True)
+        if hasattr(module, "save_config"):  # diffusers'
+            module.save_config(beside)
+            config = json.loads((beside / module.config_name).read_text(encoding="utf-8"))
+            config.pop("_name_or_path", None)  # where it came from, on some machine
+            (beside / module.config_name).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        else:
+            module.config.save_pretrained(beside)
+        save_packed(module, beside)
+        if folder.exists():
+            shutil.rmtree(folder)
+        beside.rename(folder)
+    except (OSError, SafetensorError) as error:
+        raise OutputError(f"{folder} cannot be written ({error}). Make room, close what uses it, and run the same command again.") from error
 
 
 def export(pipeline: JointDiTPipeline, folder: Path) -> None:

@@ -80,7 +80,8 @@ def _pattern() -> tuple[re.Pattern[str], dict[str, Phrases]]:
         owners |= {phrase: phrases for phrase in phrases.captions if phrase not in owners}
     longest = sorted(owners, key=len, reverse=True)
     # "Stone wall" is no stone, "red brick wall" not red, "low poly picture of" begins a caption.
-    return re.compile(rf"\b({'|'.join(map(re.escape, longest))})\b(?! (?:wall|plain|roof tiles|picture of|render of|art of|view of|shot of|photo of))"), owners
+    no_more = r"(?! (?:(?:brick |stone )?wall|plain|roof tiles|(?:picture|render|art|view|shot|photo) of))"
+    return re.compile(rf"\b({'|'.join(map(re.escape, longest))})\b{no_more}"), owners
 
 
 def paraphrase(caption: str, generator: random.Random, share: float = SAID_OTHERWISE, wrapped: float = WRAPPED) -> list[Part]:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 JointDiT for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The last stage of a small model: its text encoder learns to read what people say as what captions say.
+"""A finishing touch to a small model: its text encoder learns to read what people say as what captions say.
 
 It teaches itself: the states of a paraphrase's words become those that it gives the caption's. The transformer, which learned with these, stays as it is.
 """
@@ -26,9 +26,8 @@ from .thinking import DEPTH_MAP, roughen
 
 AS_IT_IS = 0.3
 """The share of captions that are not paraphrased: they must be read as before."""
-SCENES = 8192
-"""Scenes whose captions are read, in `VARIANTS` wordings each."""
 VARIANTS = 8
+"""Wordings of a scene."""
 FIRST_FREE = 1
 """The first layer that learns; the word table and the layers before it keep what the sentence encoder knew."""
 

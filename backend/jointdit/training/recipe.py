@@ -14,7 +14,7 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -29,13 +29,13 @@ from ..machine import device_named
 from ..prompt_encoder import PromptEncoder
 from ..transformer import JointDiTTransformer2DModel
 from ..weights.small_folders import PACKED, load_packed, open_packed
-from . import STAGES
+from . import FINISHING, STAGES
 from .autoencoder import polish_decoder, train_autoencoder
 from .data import Latents, render_latents, render_pictures
 from .export import assemble, export, pack
 from .journal import Journal
 from .loop import Schedule
-from .reading import SCENES, captions_of, learn_reading
+from .reading import captions_of, learn_reading
 from .sheets import sheet
 from .stages import Work, new_base, train_base, train_joint
 from .text import freeze, smaller_encoder, tokenizer_of
@@ -50,6 +50,7 @@ class Recipe:
     size: int = 256
     pictures: int = 10_240
     scenes: int = 131_072
+    captions: int = 4096
     text_length: int = 40
     text_layers: int = 5
     layers: int = 2
@@ -100,12 +101,13 @@ def start_from(pipeline: Path, folder: Path, whole: bool = True) -> None:
     Not `whole`: the transformer is left out, and a new one, of any size, learns to work with the rest.
     """
     note = folder / "started.json"
+    asked = {"from": str(pipeline.resolve()), "whole": whole}
     begun = [path for pattern in ("*.done", "*.pt") for path in folder.glob(pattern)]
-    if note.is_file() and json.loads(note.read_text())["from"] == str(pipeline.resolve()):
+    if note.is_file() and json.loads(note.read_text()) == asked:
         return
     if begun or note.is_file():
         raise InputError(f"{folder} holds another training already. Give a new folder (--folder) for the one that starts from {pipeline}.")
-    if not (pipeline / "transformer" / PACKED).is_file():
+    if not all((pipeline / part / PACKED).is_file() for part in ("transformer", "vae")):
         raise InputError(f"{pipeline} is not the folder of a pipeline that a training of this recipe left. Give its folder `pipeline`.")
     parts = {"text_encoder_2": "text", "tokenizer_2": "tokenizer", "vae": "vae"} | ({"transformer": "start"} if whole else {})
     for theirs, ours in parts.items():
@@ -113,11 +115,9 @@ def start_from(pipeline: Path, folder: Path, whole: bool = True) -> None:
             shutil.copytree(pipeline / theirs, folder / ours, dirs_exist_ok=True)
         except OSError as error:
             raise InputError(f"{pipeline} is not the folder of a small model's pipeline: it has no {theirs}. Give the folder that a training left.") from error
-    if whole:  # what a run of the last stage alone goes on with
+    if whole:  # what a run of the last stages alone goes on with
         shutil.copytree(pipeline, folder / "pipeline", dirs_exist_ok=True)
-    for stage in ("text", "autoencoder"):
-        (folder / f"{stage}.done").touch()
-    note.write_text(json.dumps({"from": str(pipeline.resolve())}))
+    note.write_text(json.dumps(asked))
 
 
 def run(
@@ -136,6 +136,8 @@ def run(
     made_by = {"machine": _machine(bench.device), "torch": torch.__version__}
     if start is not None:
         start_from(start, folder, whole)
+        for stage in ("text", "autoencoder"):
+            (folder / f"{stage}.done").touch()
     (folder / "recipe.json").write_text(json.dumps(asdict(recipe) | made_by, indent=1))
     for stage in stages:
         done = folder / f"{stage}.done"
@@ -153,14 +155,23 @@ def run(
 
 def refuse_changes(recipe: Recipe, folder: Path) -> None:
     """A stage that has begun keeps its numbers, and all of a run its sizes. Raises `InputError` that names what is different."""
-    file = folder / "recipe.json"
     begun = {stage for stage in STAGES if (folder / f"{stage}.pt").is_file() or (folder / f"{stage}.done").is_file()}
-    if not begun or not file.is_file():
+    if begun:
+        refuse_other_sizes(recipe, folder, begun)
+
+
+def refuse_other_sizes(recipe: Recipe, folder: Path, stages: Collection[str] = ()) -> None:
+    """Raises `InputError` that names what of a recipe, its `stages` included, is not as `folder` was trained with."""
+    file = folder / "recipe.json"
+    if not file.is_file():
         return
     before, now = json.loads(file.read_text()), json.loads(json.dumps(asdict(recipe)))
-    different = [name for name in now if (name in begun or name not in STAGES) and name in before and before[name] != now[name]]
+    different = [name for name in now if (name in stages or name not in STAGES) and name in before and before[name] != now[name]]
     if different:
-        raise InputError(f"The training in {folder} was begun with other numbers ({', '.join(different)}). Give the same ones, or a new folder (--folder).")
+        raise InputError(
+            f"The training in {folder} was begun with other numbers ({', '.join(different)}). "
+            "Give the same ones (--recipe, --scenes, --steps, ...), or a new folder (--folder)."
+        )
 
 
 def _machine(device: torch.device) -> str:
@@ -207,7 +218,7 @@ def parts(recipe: Recipe, bench: Bench, text: str) -> Parts | None:
     """
     if not (bench.folder / "vae").is_dir() or not (bench.folder / text).is_dir():
         raise InputError(f"{bench.folder} holds no training that has come so far. Run `jointdit train embedded` with this folder first.")
-    vae = _open_vae(bench.folder / "vae")
+    vae = open_packed(bench.folder / "vae", PatchAutoencoder)
     tokenizer = PreTrainedTokenizerFast.from_pretrained(bench.folder / "tokenizer")
 
     def tokens(prompts: list[str]) -> torch.Tensor:
@@ -218,11 +229,6 @@ def parts(recipe: Recipe, bench: Bench, text: str) -> Parts | None:
     if latents is None:
         return None
     return Parts(vae, tokenizer, freeze(open_packed(bench.folder / text, PromptEncoder)).to(bench.device), latents, tokens([" "])[0].to(bench.device))
-
-
-def _open_vae(folder: Path) -> PatchAutoencoder:
-    """The autoencoder of a stage, or, in 8 bits, that of a pipeline."""
-    return open_packed(folder, PatchAutoencoder) if (folder / PACKED).is_file() else PatchAutoencoder.from_pretrained(folder).eval()
 
 
 def _base(recipe: Recipe, bench: Bench, *_: object) -> bool:
@@ -279,27 +285,30 @@ def _joint(recipe: Recipe, bench: Bench, *_: object) -> bool:
         sheet(assemble(recipe, found.vae, found.tokenizer, found.text, model), bench.folder / f"joint-{step:06d}.png")
 
     done = train_joint(model, found.text, found.empty, found.latents, recipe.joint, bench.work("joint", look))
+    for stage in FINISHING:  # they belong to the pipeline that is replaced
+        (bench.folder / f"{stage}.done").unlink(missing_ok=True)
+        (bench.folder / f"{stage}.pt").unlink(missing_ok=True)
     export(assemble(recipe, found.vae, found.tokenizer, found.text, model), bench.folder / "pipeline")
     look(recipe.joint.steps)
     return done
 
 
 def _reading(recipe: Recipe, bench: Bench, *_: object) -> bool:
-    folder = _finished(bench)
+    folder = _finished(recipe, bench)
     encoder = open_packed(folder / "text_encoder_2", PromptEncoder).to(bench.device)
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder / "tokenizer_2")
-    done = learn_reading(encoder, tokenizer, recipe.text_length, captions_of(range(min(SCENES, recipe.scenes))), recipe.reading, bench.work("reading", None))
+    done = learn_reading(encoder, tokenizer, recipe.text_length, captions_of(range(recipe.captions)), recipe.reading, bench.work("reading", None))
     if done:  # only now: what it learns from is the encoder as it was
         pack(encoder, folder / "text_encoder_2")
     return done
 
 
 def _decoder(recipe: Recipe, bench: Bench, *_: object) -> bool:
-    folder = _finished(bench)
+    folder = _finished(recipe, bench)
     pictures = render_pictures(bench.folder / f"pictures-{recipe.pictures}", recipe.pictures, recipe.size, bench.device, bench.processes, bench.deadline)
     if pictures is None:
         return False
-    vae = _open_vae(folder / "vae")
+    vae = open_packed(folder / "vae", PatchAutoencoder)
     work = bench.work("decoder", None)
     done = polish_decoder(vae, pictures, recipe.decoder, bench.device, work.checkpoint, minutes=work.minutes, journal=work.journal)
     if done:
@@ -310,18 +319,23 @@ def _decoder(recipe: Recipe, bench: Bench, *_: object) -> bool:
 _STAGES = dict(zip(STAGES, (_text, _autoencoder, _base, _joint, _reading, _decoder), strict=True))
 
 
-def _finished(bench: Bench) -> Path:
-    folder = bench.folder / "pipeline"
-    if not folder.is_dir():
+def _finished(recipe: Recipe, bench: Bench) -> Path:
+    """The folder of the pipeline that the joint stage has finished, or that the run starts from. Raises `InputError` where there is none of these sizes."""
+    folder, started = bench.folder / "pipeline", not (bench.folder / "base.pt").is_file() and (bench.folder / "started.json").is_file()
+    if not folder.is_dir() or not (started or (bench.folder / "joint.done").is_file()):
         raise InputError(f"{bench.folder} holds no finished model that could be made better. Train the stages before first, or --start from one.")
+    index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+    if (index.get("native_size"), index.get("max_sequence_length")) != (recipe.size, recipe.text_length):
+        raise InputError("The model to start from has other sizes than this recipe. Give the --recipe that it was trained with.")
     return folder
 
 
 def small() -> Recipe:
-    """A recipe that two processor cores can train within an hour, for comparisons: pictures of 128 x 128, a transformer of 2.4 M weights."""
+    """For comparisons on a processor: pictures of 128 x 128, a transformer of 2.4 M weights. With the parts of another model its base takes 45 minutes."""
     return Recipe(
         size=128, scenes=16_384, text_length=32, layers=2, single_layers=4, heads=4, head_dim=32, rope=(8, 12, 12),
-        base=replace(Recipe().base, steps=3000, batch=64), joint=replace(Recipe().joint, steps=250, batch=64, warmup=50),
+        autoencoder=replace(Recipe().autoencoder, steps=1000), reading=replace(Recipe().reading, steps=500), decoder=replace(Recipe().decoder, steps=500),
+        base=replace(Recipe().base, steps=3000, batch=64), joint=replace(Recipe().joint, steps=250, batch=64, learning_rate=4e-3, warmup=30),
     )  # fmt: skip
 
 
@@ -334,7 +348,7 @@ def tiny() -> Recipe:
     """A recipe that runs in seconds: for tests of the whole."""
     short = {"steps": 4, "batch": 4, "warmup": 1}
     return Recipe(
-        size=128, pictures=64, scenes=64, layers=1, single_layers=2, heads=2, head_dim=32, rope=(8, 12, 12), lora_rank=4, input_lora_rank=4,
+        size=128, pictures=64, scenes=64, captions=8, layers=1, single_layers=2, heads=2, head_dim=32, rope=(8, 12, 12), lora_rank=4, input_lora_rank=4,
         autoencoder=replace(Recipe().autoencoder, **short), base=replace(Recipe().base, **short), joint=replace(Recipe().joint, **short),
         reading=replace(Recipe().reading, **short), decoder=replace(Recipe().decoder, **short),
     )  # fmt: skip
