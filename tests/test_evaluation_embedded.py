@@ -316,7 +316,8 @@ def test_shares_of_attributes_with_their_error() -> None:
     sky_only = found_figure("x", Asking(wishes, readings).of("sky".__eq__))
     assert (sky_only.value, sky_only.count) == (50, 2)
     topics = by_topic({"renders": Asking(wishes, [yes] * 4), "prompts": Asking(wishes, readings)}, lambda topic: topic == "sky")
-    assert topics == [embedded.Topic("sky", 2, True, 0.5, None, 1.0), embedded.Topic("color", 2, False, 1.0, None, 1.0)]
+    first = embedded.Topic("sky", 2, True, prompts=0.5, renders=1.0)
+    assert topics == [first, embedded.Topic("color", 2, False, prompts=1.0, renders=1.0)]
 
 
 def test_verdicts() -> None:
@@ -369,10 +370,10 @@ def test_one_command_prints_the_figures(tmp_path: Path, monkeypatch: pytest.Monk
     options = ["--model", str(tmp_path / "tiny"), "--pictures", "2", "--steps", "1", "--json", str(figures), "--sheet", str(sheet)]
     report = CliRunner().invoke(cli.main, ["evaluate", "embedded", *options])
     assert report.exit_code == 0, report.output
-    for words in ("image to depth: AbsRel, to 80 m", "words that training never saw", "against renders", "one picture with depth, 1 steps", "| asked for |"):
+    for words in ("image to depth: AbsRel, to 80 m", "the text encoder was taught", "words that no training saw", "against renders", "one picture with depth, 1 steps", "| asked for |"):
         assert words in report.output
     written = json.loads(figures.read_text())
-    assert len(written["figures"]) == 6 + 1 + 2 + 4 + 6 + 1 and written["protocol"]["farthest"] == 80 and len(written["protocol"]["prompts"]) == 2
+    assert len(written["figures"]) == 6 + 1 + 2 + 5 + 6 + 1 and written["protocol"]["farthest"] == 80 and len(written["protocol"]["prompts"]) == 2
     assert all(np.isfinite(figure["value"]) for figure in written["figures"]) and sheet.is_file()
     only = CliRunner().invoke(cli.main, ["evaluate", "embedded", *options[:6], "--only", "agreement"])
     assert only.exit_code == 0 and "agreement" not in only.output and only.output.count("\n|") == 2, only.output
