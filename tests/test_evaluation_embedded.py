@@ -370,7 +370,7 @@ def test_one_command_prints_the_figures(tmp_path: Path, monkeypatch: pytest.Monk
     options = ["--model", str(tmp_path / "tiny"), "--pictures", "2", "--steps", "1", "--json", str(figures), "--sheet", str(sheet)]
     report = CliRunner().invoke(cli.main, ["evaluate", "embedded", *options])
     assert report.exit_code == 0, report.output
-    told = ("image to depth: AbsRel, to 80 m", "the text encoder was taught", "words that no training saw", "against renders", "depth, 1 steps", "| asked for |")
+    told = ("image to depth: AbsRel, to 80 m", "the text encoder was taught", "words that no training saw", "against renders", "1 steps", "| asked for |")
     for words in told:
         assert words in report.output
     written = json.loads(figures.read_text())
