@@ -242,7 +242,7 @@ def test_without_captions_the_command_says_what_to_do(models: Path, plain: Path,
     (plain / "a.txt").write_text("a", encoding="utf-8")
     report = command(*words[:2], tmp_path / "other", *words[3:])
     assert report.exit_code == 0, report.output
-    assert report.stdout == f"The training set {tmp_path / 'other'} holds 1 pictures, 1 left out.\n"
+    assert report.stdout == f"The training set {tmp_path / 'other'} holds 1 picture, 1 left out.\n"
     assert "Note: b.png is left out. It has no caption." in report.stderr
     (plain / "a.txt").unlink()  # a change of the files, too, is none as long as they were only looked at
     report = command(*words, "--captioner", models / "gone")

@@ -223,6 +223,15 @@ def test_connected_parts_are_those_of_scipy(data: st.DataObject, shape: tuple[in
     np.testing.assert_array_equal(_connected(mask, seeds, wraps), expected)
 
 
+def test_corners_connect_around_the_back() -> None:
+    mask = np.zeros((3, 5), bool)
+    mask[0, 0] = mask[1, 4] = mask[2, 0] = True
+    seeds = np.zeros_like(mask)
+    seeds[0, 0] = True
+    np.testing.assert_array_equal(_connected(mask, seeds, True), mask)
+    np.testing.assert_array_equal(_connected(mask, seeds, False), seeds)
+
+
 def test_the_cutoff_reaches_the_sky_and_not_much_more() -> None:
     near = np.linspace(0.0, 1.0, 1000).reshape(1, -1)
     mask = near < 0.1

@@ -83,7 +83,9 @@ def main(options: list[str]) -> int:
         with_blender.append(Part("Blender 5.2 LTS", [newest, "-m", "pytest", "tests/blender", *options]))
     except SetupError as reason:
         print(f"\n== SKIPPED: Blender 5.2 LTS: {reason}", flush=True)
-    plain = Part("Plain Python, processes", [python, "-m", "pytest", "tests", "--ignore", "tests/blender", "--ignore", "tests/window", *options])
+    apart = ("tests/blender", "tests/window", *(str(file.relative_to(ROOT)) for file in sorted((ROOT / "tests").glob("test_panorama*.py"))))
+    with_blender.append(Part("Panoramas", [python, "-m", "pytest", *apart[2:], *options]))  # there, since that side is done first
+    plain = Part("Plain Python, processes", [python, "-m", "pytest", "tests", *(f"--ignore={path}" for path in apart), "--durations=12", *options])
     return 0 if run_beside(plain, with_blender) and all(first) else 1
 
 

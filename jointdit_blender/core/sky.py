@@ -364,8 +364,9 @@ def _connected(mask: np.ndarray, seeds: np.ndarray, wraps: bool) -> np.ndarray:
     lower = np.arange(counts.sum()) + np.repeat(first - (np.cumsum(counts) - counts), counts)
     if wraps:
         left, right = np.nonzero(start == 0)[0], np.nonzero(end == width)[0]
-        _, of_left, of_right = np.intersect1d(row[left], row[right], return_indices=True)
-        upper, lower = np.append(upper, left[of_left]), np.append(lower, right[of_right])
+        for step in (-1, 0, 1):
+            _, of_left, of_right = np.intersect1d(row[left] + step, row[right], return_indices=True)
+            upper, lower = np.append(upper, left[of_left]), np.append(lower, right[of_right])
     before = np.pad(np.cumsum(seeds, axis=1), ((0, 0), (1, 0)))
     reached = before[row, end] > before[row, start]
     count = -1
