@@ -87,7 +87,8 @@ def main(options: list[str]) -> int:
         print(f"\n== SKIPPED: Blender 5.2 LTS: {reason}", flush=True)
     apart = ("tests/blender", "tests/window", *(str(file.relative_to(ROOT)) for file in sorted((ROOT / "tests").glob("test_panorama*.py"))))
     with_blender.append(Part("Panoramas", [python, "-m", "pytest", *apart[2:], *options], bool(options)))  # there, since that side is done first
-    plain = Part("Plain Python, processes", [python, "-m", "pytest", "tests", *(f"--ignore={path}" for path in apart), "--durations=12", *options], bool(options))
+    ignored = [f"--ignore={path}" for path in apart]
+    plain = Part("Plain Python, processes", [python, "-m", "pytest", "tests", *ignored, "--durations=12", *options], bool(options))
     return 0 if run_beside(plain, with_blender) and all(first) else 1
 
 

@@ -26,7 +26,7 @@ class StageNumber(click.ParamType):
             return value
         stage, _, number = value.partition("=")
         if stage not in STAGES[1:] or not number.isdigit() or int(number) < 1:
-            self.fail(f"{value!r} is no number for a stage; write base=4000, with autoencoder, base or joint.", param, context)
+            self.fail(f"{value!r} is no number for a stage; write base=4000, with one of {', '.join(STAGES[1:])}.", param, context)
         return stage, int(number)
 
 
