@@ -293,15 +293,16 @@ def test_autoencoder_starts_at_the_best_linear_code() -> None:
 
 
 def test_training_leaves_arithmetic_as_it_was(tmp_path: Path) -> None:
-    """Subnormal numbers are flushed to zero only while it trains, and cuDNN's attention is back afterwards."""
-    model, before = fresh(), torch.backends.cuda.cudnn_sdp_enabled()
+    """Subnormal numbers are flushed to zero only while it trains, and the fused kernels of attention are back afterwards."""
+    model, before = fresh(), (torch.backends.cuda.cudnn_sdp_enabled(), torch.backends.cuda.flash_sdp_enabled())
     schedule = Schedule(steps=1, batch=4, learning_rate=1e-3, warmup=0)
     flushed: list[float] = []
 
     def loss(step: int, g: torch.Generator) -> torch.Tensor:
         flushed.append((torch.tensor([1e-40]) * 1.0).item())
+        assert not torch.backends.cuda.cudnn_sdp_enabled() and not torch.backends.cuda.flash_sdp_enabled()
         return squares(model, schedule)(step, g)
 
     train(dict(model.named_parameters()), loss, schedule, tmp_path / "e.pt")
     assert flushed == [0.0] and (torch.tensor([1e-40]) * 1.0).item() > 0
-    assert torch.backends.cuda.cudnn_sdp_enabled() == before
+    assert (torch.backends.cuda.cudnn_sdp_enabled(), torch.backends.cuda.flash_sdp_enabled()) == before
