@@ -21,7 +21,21 @@ from jointdit.evaluation.asked import ANYTHING, Asked, answers, asked, asked_in_
 from jointdit.evaluation.borders import edge_ratio, grid_ratio
 from jointdit.evaluation.contact_sheet import GAP, contact_sheet
 from jointdit.evaluation.damage import blocky, blurred, damaged, shifted
-from jointdit.evaluation.embedded import ALL, TO_80_M, Asking, Figure, Settings, Subject, agreement, as_table, by_topic, depth_figures, found_figure, measure
+from jointdit.evaluation.embedded import (
+    ALL,
+    TO_80_M,
+    Asking,
+    Figure,
+    Settings,
+    Subject,
+    agreement,
+    agreement_as_built,
+    as_table,
+    by_topic,
+    depth_figures,
+    found_figure,
+    measure,
+)  # fmt: skip
 from jointdit.evaluation.probe import ALWAYS, Network, Probe, Questions, Reading
 from jointdit.evaluation.probe_training import loss_of, train_probe
 from jointdit.procedural import render
@@ -228,15 +242,37 @@ def test_depth_by_hand() -> None:
 
 
 def test_agreement_by_hand() -> None:
+    """What was made reaches from the nearest to the farthest of the scene that was asked for."""
+    made, room = np.array([[1.0, 0.5], [0.25, 0.0]]), np.array([[2.0, 3.0], [9.0, 10.0]])
+    assert agreement(made, 3 * made - 1, room).abs_rel == pytest.approx(0, abs=1e-9)
+    assert agreement(0.2 + 0.6 * made, made, room).delta1 == 1  # it is built from 0 to 1
+    estimated = np.array([[1.0, 0.4], [0.35, 0.0]])
+    inverse = 0.1 + 0.4 * made  # 2 m to 10 m
+    fitted = np.polyval(np.polyfit(estimated.ravel(), inverse.ravel(), 1), estimated)
+    expected = np.mean(np.abs(1 / fitted - 1 / inverse) * inverse)
+    assert agreement(made, estimated, room).abs_rel == pytest.approx(expected) and expected > 0.02
+
+
+def test_skies_do_not_count_in_agreement() -> None:
+    """Whatever is there, and nothing else does not count."""
+    outdoors = np.array([[4.0, 5.0, 20.0, np.inf]])
+    made, estimated = np.array([[1.0, 0.8, 0.2, 0.0, 0.04]]), np.array([[1.0, 0.8, 0.2, 0.7, 0.9]])  # 4 m, 5 m, 20 m, the sky, 100 m
+    figure = agreement(made, estimated, outdoors)
+    assert figure.abs_rel == pytest.approx(0, abs=1e-9) and figure.pixels == 3
+    assert agreement(made, np.array([[1.0, 0.3, 0.2, 0.0, 0.0]]), outdoors).abs_rel > 0.1
+    assert agreement(made[:, :1], made[:, :1], np.array([[200.0]])).pixels == 1  # nearest is beyond what counts: it counts
+
+
+def test_agreement_as_built_by_hand() -> None:
     made = np.array([[1.0, 0.5], [0.25, 0.0]])
-    assert agreement(made, 3 * made - 1) == pytest.approx(0, abs=1e-9)
-    assert agreement(0.2 + 0.6 * made, made) == pytest.approx(0, abs=1e-9)  # it is built from 0 to 1
+    assert agreement_as_built(made, 3 * made - 1) == pytest.approx(0, abs=1e-9)
+    assert agreement_as_built(0.2 + 0.6 * made, made) == pytest.approx(0, abs=1e-9)  # it is built from 0 to 1
     estimated = np.array([[1.0, 0.4], [0.35, 0.0]])
     inverse = made / 2 + (1 - made) / 40
     fitted = np.polyval(np.polyfit(estimated.ravel(), inverse.ravel(), 1), estimated)
     depth = np.clip(1 / np.maximum(fitted, 1e-3), 2, 40)
-    assert agreement(made, estimated) == pytest.approx(np.mean(np.abs(depth - 1 / inverse) * inverse))
-    assert agreement(made, estimated) > 0.05
+    assert agreement_as_built(made, estimated) == pytest.approx(np.mean(np.abs(depth - 1 / inverse) * inverse))
+    assert agreement_as_built(made, estimated) > 0.05
 
 
 class Knowing:
@@ -279,7 +315,7 @@ def test_a_pipeline_that_knows_everything_is_perfect() -> None:
         if "renders" in what:
             assert figure.value == pytest.approx(1), what
         assert figure.met is not False, what
-    assert len(found) == 6 + 1 + 2 + 6 + 1
+    assert len(found) == 6 + 3 + 2 + 6 + 1
     assert found["image to depth: AbsRel, to 80 m"].count == 5
     # What several measures need is made once: three times depth of all pictures, one joint picture and one painting of each, and three pictures for speed.
     counts = {task: sum(count for name, count in subject.pipeline.calls if name == task) for task in ("depth", "joint", "paint")}
@@ -294,7 +330,7 @@ def test_one_picture_has_no_other() -> None:
 
 def test_a_pipeline_that_mistakes_pictures_is_not() -> None:
     found = {f.what: f for f in measure(Subject(Knowing(4, wrong=True), Settings(4, 2)), None, ("image-to-depth", "agreement", "depth-to-image")).figures}
-    assert found["joint: its disparity and that of its picture, AbsRel"].value > 5
+    assert found["joint: its disparity and that of its picture: AbsRel, to 80 m"].value > 5
     for reach in ("AbsRel, to 80 m", "delta1, to 80 m"):
         assert found[f"depth of another image: {reach}"].value == pytest.approx(0 if "Abs" in reach else 100, abs=0.1)  # shifted back
         assert found[f"image to depth: {reach}"].value == pytest.approx(found[f"depth to image: {reach}"].value)  # the same mistakes

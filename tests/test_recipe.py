@@ -15,9 +15,9 @@ from click.testing import CliRunner
 from jointdit.cli import main
 from jointdit.errors import CheckpointError, InputError, OutputError
 from jointdit.models import Model
-from jointdit.training import ablation, data, export, joint, recipe
+from jointdit.training import FINISHING, STAGES, ablation, data, export, joint, recipe, stages
 from jointdit.training.flow import add_noise
-from jointdit.training.recipe import STAGES, Bench, Recipe, run, tiny
+from jointdit.training.recipe import Bench, Recipe, run, tiny
 from jointdit.weights.small_folders import load_packed
 from small_model import VOCABULARY, small_bert, small_pipeline
 
@@ -115,7 +115,37 @@ def test_a_finished_model_gets_another_decoder_and_nothing_else(finished: Path, 
     assert changed and all(name.startswith("picture") for name in changed)
 
 
-@pytest.mark.parametrize(("stage", "part"), [("reading", "text_encoder_2"), ("decoder", "vae")])
+def test_a_finished_model_learns_to_estimate_and_nothing_else(finished: Path, tmp_path: Path) -> None:
+    """Only the add-ons of the transformer change."""
+    longer = replace(RECIPE, estimating=replace(RECIPE.estimating, learning_rate=1e-2, average=0.0))
+    assert run(longer, bench(tmp_path), ("estimating",), start=finished / "pipeline")
+    for part in ("text_encoder_2", "vae"):
+        assert _bytes(tmp_path / "pipeline" / part) == _bytes(finished / "pipeline" / part)
+    before, after = (load_packed(folder / "pipeline/transformer") for folder in (finished, tmp_path))
+    changed = {name for name in before if (before[name] - after[name]).abs().max() > 1e-2 * before[name].abs().max() + 1e-5}
+    assert any("to_joint" in name for name in changed) and all("to_joint" in name or "lora" in name for name in changed)
+
+
+def test_an_estimate_is_learned_as_it_is_asked(finished: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The picture clean, its velocity not counted, mostly no prompt; the joint pairs beside it count with both branches."""
+    seen: list[tuple[torch.Tensor, ...]] = []
+
+    def note(model: object, batch: joint.Batch, precision: torch.dtype, counted: torch.Tensor) -> torch.Tensor:
+        seen.append((*batch.sigma.chunk(2), counted, batch.text[1]))
+        return next(iter(model.addon_parameters().values())).sum() * 0
+
+    monkeypatch.setattr(stages, "joint_loss", note)
+    wide = replace(RECIPE, estimating=replace(RECIPE.estimating, steps=1, batch=400))
+    assert run(wide, bench(tmp_path), ("estimating",), start=finished / "pipeline")
+    ((rgb, depth, counted, pooled),) = seen
+    estimated = rgb == 0
+    assert 150 < estimated.sum() < 250 and torch.equal(counted, torch.cat([~estimated, torch.ones(400, dtype=torch.bool)]))
+    assert (depth[estimated] == 1).any() and (depth[~estimated] < 1).all()
+    empty = (pooled[estimated, None] == pooled[None, estimated]).all(-1).sum(0).max()  # the most frequent prompt
+    assert empty > 0.65 * estimated.sum()
+
+
+@pytest.mark.parametrize(("stage", "part"), [("estimating", "transformer"), ("reading", "text_encoder_2"), ("decoder", "vae")])
 def test_a_finishing_touch_goes_on_exactly(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str, part: str) -> None:
     """Stopped after a step it leaves the model as it was; the same command again makes of it what one piece makes."""
     assert run(RECIPE, bench(tmp_path / "whole"), (stage,), start=finished / "pipeline")
@@ -160,7 +190,7 @@ def test_a_component_is_replaced_as_a_whole(tmp_path: Path, monkeypatch: pytest.
     assert _bytes(tmp_path / "vae") == before and "_name_or_path" not in (tmp_path / "vae/config.json").read_text()
 
 
-@pytest.mark.parametrize("stage", ["reading", "decoder"])
+@pytest.mark.parametrize("stage", FINISHING)
 def test_finishing_touches_need_a_model(tmp_path: Path, stage: str) -> None:
     with pytest.raises(InputError, match="no finished model"):
         run(RECIPE, bench(tmp_path), (stage,))

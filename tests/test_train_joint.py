@@ -81,6 +81,9 @@ def test_loss_by_hand() -> None:
     text = torch.full((1, 3, 2), 5.0), torch.full((1, 2), 7.0)
     value = joint_loss(model, Batch(clean, noise, torch.tensor([0.25, 0.5], dtype=torch.float64), text, (1, 1)))
     assert value.item() == 39 / 8
+    depth_alone = torch.tensor([False, True])
+    batch = Batch(clean, noise, torch.tensor([0.25, 0.5], dtype=torch.float64), text, (1, 1))
+    assert joint_loss(model, batch, counted=depth_alone).item() == 13 / 2
     _, tokens, pooled, sigma, image_ids, text_ids = model.inputs
     assert sigma.tolist() == [0.25, 0.5] and model.guidance.tolist() == [1, 1]
     assert tokens.shape == (2, 3, 2) and pooled.shape == (2, 2) and tokens.unique().tolist() == [5] and pooled.unique().tolist() == [7]

@@ -17,7 +17,7 @@ from jointdit.errors import CheckpointError, TrainingError
 from jointdit.procedural import render
 from jointdit.procedural.render import draw
 from jointdit.procedural.sampling import sample
-from jointdit.training.flow import CLEAN_SHIFT, NOISY_SHIFT, add_noise, shifted_logit_normal, unbalanced_sigmas, velocity_loss
+from jointdit.training.flow import CLEAN_SHIFT, NOISY_SHIFT, add_noise, estimating_sigmas, shifted_logit_normal, unbalanced_sigmas, velocity_loss
 from jointdit.training.loop import Average, Schedule, train
 from jointdit.training.thinking import DEPTH_MAP, WORDINGS, thought_up, wordings
 from torch import nn
@@ -46,6 +46,18 @@ def test_unbalanced_sampling_has_its_three_cases() -> None:
     assert rgb.mean().item() == pytest.approx((0.75 * f.mean() + 0.25 * g.mean()).item(), abs=0.005)
     assert depth.mean().item() == pytest.approx((0.75 * f.mean() + 0.25 * g.mean()).item(), abs=0.005)
     assert (rgb_noisier & ~shared).float().mean().item() == pytest.approx(0.25, abs=0.01)
+
+
+def test_half_of_what_an_estimator_learns_from_is_as_it_is_asked() -> None:
+    """A clean picture, and depth that is all noise in three of ten, else from f. The other half is the joint stage's."""
+    rgb, depth, estimated = estimating_sigmas(200_000, generator())
+    assert estimated.float().mean().item() == pytest.approx(0.5, abs=0.005)
+    assert torch.all(rgb[estimated] == 0) and not torch.any(rgb[~estimated] == 0)
+    begun = depth[estimated] == 1
+    assert begun.float().mean().item() == pytest.approx(0.3, abs=0.005)
+    f = shifted_logit_normal(200_000, NOISY_SHIFT, generator(1))
+    assert depth[estimated][~begun].mean().item() == pytest.approx(f.mean().item(), abs=0.005)
+    assert (rgb == depth)[~estimated].float().mean().item() == pytest.approx(0.5, abs=0.005)
 
 
 def test_noise_and_target_agree_with_the_sampler() -> None:
@@ -294,15 +306,17 @@ def test_autoencoder_starts_at_the_best_linear_code() -> None:
 
 def test_training_leaves_arithmetic_as_it_was(tmp_path: Path) -> None:
     """Subnormal numbers are flushed to zero only while it trains, and the fused kernels of attention are back afterwards."""
-    model, before = fresh(), (torch.backends.cuda.cudnn_sdp_enabled(), torch.backends.cuda.flash_sdp_enabled())
+    kernels = torch.backends.cuda
+    settings = lambda: (kernels.cudnn_sdp_enabled(), kernels.flash_sdp_enabled(), kernels.fp16_bf16_reduction_math_sdp_allowed())  # noqa: E731
+    model, before = fresh(), settings()
     schedule = Schedule(steps=1, batch=4, learning_rate=1e-3, warmup=0)
     flushed: list[float] = []
 
     def loss(step: int, g: torch.Generator) -> torch.Tensor:
         flushed.append((torch.tensor([1e-40]) * 1.0).item())
-        assert not torch.backends.cuda.cudnn_sdp_enabled() and not torch.backends.cuda.flash_sdp_enabled()
+        assert settings() == (False, False, True)
         return squares(model, schedule)(step, g)
 
     train(dict(model.named_parameters()), loss, schedule, tmp_path / "e.pt")
     assert flushed == [0.0] and (torch.tensor([1e-40]) * 1.0).item() > 0
-    assert (torch.backends.cuda.cudnn_sdp_enabled(), torch.backends.cuda.flash_sdp_enabled()) == before
+    assert settings() == before

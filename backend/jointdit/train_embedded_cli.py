@@ -43,7 +43,9 @@ class StageNumber(click.ParamType):
 @click.option("--scenes", type=int, help="Number of procedural scenes to learn from.")
 @click.option("--pictures", type=int, help="Number of pictures that the autoencoder learns from.")
 @click.option("--steps", type=StageNumber(), multiple=True, help="Length of a stage in steps.")
-@click.option("--batch", type=StageNumber(), multiple=True, help="Samples a step of a stage.")
+@click.option("--batch", type=StageNumber(), multiple=True, help="Samples of a stage that are worked on at once.")
+@click.option("--accumulation", type=StageNumber(), multiple=True, help="How often that is done in a step of a stage; default: once.")
+@click.option("--compile/--no-compile", "compiled", default=None, help="Compile blocks; default: on a card. A processor needs a C++ compiler.")
 def embedded_command(
     folder: Path,
     minutes: float | None,
@@ -56,6 +58,8 @@ def embedded_command(
     stages: tuple[str, ...],
     steps: tuple[tuple[str, int], ...],
     batch: tuple[tuple[str, int], ...],
+    accumulation: tuple[tuple[str, int], ...],
+    compiled: bool | None,
     **sizes: int | None,
 ) -> None:
     """Train the embedded model from nothing, stage by stage: see docs/training.md. Stopped at any time, the same command goes on."""
@@ -64,10 +68,10 @@ def embedded_command(
     if start is not None and parts_of is not None:
         raise click.UsageError("--start trains a model further, --parts-of takes some of its parts: give one of them.")
     recipe = replace(recipe_named(name), **{field: size for field, size in sizes.items() if size is not None})
-    for field, changes in (("steps", steps), ("batch", batch)):
+    for field, changes in (("steps", steps), ("batch", batch), ("accumulation", accumulation)):
         for stage, number in changes:
             recipe = replace(recipe, **{stage: replace(getattr(recipe, stage), **{field: number})})
-    done = run(recipe, Bench.here(folder, minutes, device), stages or STAGES, source, words, start or parts_of, whole=parts_of is None)
+    done = run(recipe, Bench.here(folder, minutes, device, compiled), stages or STAGES, source, words, start or parts_of, whole=parts_of is None)
     click.echo(f"The training is {'finished' if done else 'not finished yet; run the same command to go on'}. Results are in {folder}.")
 
 

@@ -190,8 +190,7 @@ def measure(subject: Subject, probe: Probe | None, only: Sequence[str] = MEASURE
     if "agreement" in only:
         images, disparities = subject.joint
         again = subject.depth_of(images, "depth of generated pictures")
-        errors = [agreement(one, other) for one, other in zip(disparities, again, strict=True)]
-        found.figures.append(mean_figure("joint: its disparity and that of its picture, AbsRel", errors, 10.0))
+        found.figures += agreement_figures(disparities, again, subject.scenes.depth[:, 0].numpy())
     if "depth-to-image" in only:
         again = subject.depth_of(subject.painted, "depth of pictures for depth")
         found.figures += depth_figures("depth to image", again, subject.scenes.depth[:, 0].numpy(), TO_80_M, "to 80 m", (12.0, None))
@@ -221,7 +220,30 @@ def depth_figures(
     ]
 
 
-def agreement(made: np.ndarray, estimated: np.ndarray) -> float:
+def agreement_figures(made: np.ndarray, estimated: np.ndarray, depths: np.ndarray) -> list[Figure]:
+    """AbsRel and delta1 of estimated disparities against those that were made with the pictures, all (N, H, W), as depth of the scenes that prompts tell of."""
+    scores = [agreement(*maps) for maps in zip(made, estimated, depths, strict=True)]
+    built = [agreement_as_built(*maps) for maps in zip(made, estimated, strict=True)]
+    what = "joint: its disparity and that of its picture"
+    return [
+        mean_figure(f"{what}: AbsRel, to 80 m", [one.abs_rel for one in scores], 10.0),
+        mean_figure(f"{what}: delta1, to 80 m", [one.delta1 for one in scores]),
+        mean_figure(f"{what}: AbsRel as Blender builds them, sky and all", built),
+    ]
+
+
+def agreement(made: np.ndarray, estimated: np.ndarray, depth: np.ndarray) -> Score:
+    """As for the depth of renders, but the truth is the disparity (H, W) that was made with a picture, laid over the range of a scene's depth (H, W) in meters.
+
+    The scene is the one whose caption was the prompt: what is made from "a lake" reaches to infinity, from "a red chair" perhaps to a wall.
+    """
+    nearest, farthest = float(depth.min()), float(depth.max())
+    inverse = 1 / farthest + stretched(made.astype(np.float64)) * (1 / nearest - 1 / farthest)  # 1 / inf is 0: the sky
+    told = 1 / inverse.clip(min=1e-9)
+    return score(estimated.astype(np.float64), told, told < max(FARTHEST, 1.01 * nearest), TO_80_M)
+
+
+def agreement_as_built(made: np.ndarray, estimated: np.ndarray) -> float:
     """AbsRel of an estimated disparity (H, W) against the one that was made with the picture, as Blender builds that by default; every pixel counts."""
     share = stretched(made.astype(np.float64))
     depth = 1 / (share / NEAR + (1 - share) / FAR)

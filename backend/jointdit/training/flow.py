@@ -9,6 +9,8 @@ from torch import Tensor
 
 NOISY_SHIFT = 3.1582  # f of the paper's unbalanced sampling: exp(1.15)
 CLEAN_SHIFT = 0.25  # g
+ESTIMATED = 0.5  # share of estimates in `estimating_sigmas`
+FROM_NOISE = 0.3  # and of these, how many begin
 
 
 def shifted_logit_normal(count: int, shift: float, generator: torch.Generator) -> Tensor:
@@ -28,6 +30,19 @@ def unbalanced_sigmas(count: int, generator: torch.Generator) -> tuple[Tensor, T
     sigma_rgb = torch.where(choice >= 0.75, clean, shared)
     sigma_depth = torch.where((choice >= 0.5) & (choice < 0.75), clean, shared)
     return sigma_rgb, sigma_depth
+
+
+def estimating_sigmas(count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """Noise levels (sigma_rgb, sigma_depth), each (count,), of which half are as an estimate of depth meets them; and which these are, bools (count,).
+
+    There the picture is quite clean, and the depth is noise altogether, as at the first step, or drawn from f. The rest is `unbalanced_sigmas`.
+    """
+    rgb, depth = unbalanced_sigmas(count, generator)
+    noisy = shifted_logit_normal(count, NOISY_SHIFT, generator)
+    kind = torch.rand(count, generator=generator, device=generator.device)
+    estimated = kind < ESTIMATED
+    noisy = torch.where(kind < ESTIMATED * FROM_NOISE, 1.0, noisy)
+    return torch.where(estimated, 0.0, rgb), torch.where(estimated, noisy, depth), estimated
 
 
 def add_noise(clean: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:

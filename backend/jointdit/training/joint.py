@@ -57,8 +57,8 @@ class Batch:
     grid: tuple[int, int]
 
 
-def joint_loss(model: JointDiTTransformer2DModel, batch: Batch, precision: torch.dtype = torch.float32) -> Tensor:
-    """Equation 4: the mean squared error of the velocities of both branches, over all samples, tokens and channels.
+def joint_loss(model: JointDiTTransformer2DModel, batch: Batch, precision: torch.dtype = torch.float32, counted: Tensor | None = None) -> Tensor:
+    """Equation 4: the mean squared error of the velocities of both branches, over all samples, tokens and channels; or over the `counted` samples, bools (2n,).
 
     `precision` bfloat16 rounds the products (autocast); the noisy samples, the targets and the error are never rounded.
     """
@@ -73,6 +73,8 @@ def joint_loss(model: JointDiTTransformer2DModel, batch: Batch, precision: torch
         velocity = model(
             noisy.to(dtype), tokens.to(dtype).repeat(2, 1, 1), pooled.to(dtype).repeat(2, 1), batch.sigma, *ids, guidance=guidance, return_dict=False
         )[0]
+    if counted is not None:
+        return velocity_loss(velocity[counted], batch.clean[counted], batch.noise[counted])
     return velocity_loss(velocity, batch.clean, batch.noise)
 
 

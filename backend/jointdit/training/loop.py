@@ -209,17 +209,20 @@ def _training_attention(device: torch.device | str) -> Iterator[None]:
     """Within the block attention is of a kind whose backward pass is sound and quick.
 
     cuDNN's fails, or gives NaN, in training of these models (seen with PyTorch 2.11 on an H200). On a processor the fused kernel's backward pass takes as
-    long as all the rest of a step (PyTorch 2.13, bfloat16), so that plain products are faster.
+    long as all the rest of a step (PyTorch 2.13, bfloat16), so that plain products are faster, and as fast again where bfloat16 is not made float32 for them.
     """
     kernels = torch.backends.cuda
-    before = kernels.cudnn_sdp_enabled(), kernels.flash_sdp_enabled()
+    before = kernels.cudnn_sdp_enabled(), kernels.flash_sdp_enabled(), kernels.fp16_bf16_reduction_math_sdp_allowed()
+    processor = torch.device(device).type == "cpu"
     kernels.enable_cudnn_sdp(False)
-    kernels.enable_flash_sdp(before[1] and torch.device(device).type != "cpu")
+    kernels.enable_flash_sdp(before[1] and not processor)
+    kernels.allow_fp16_bf16_reduction_math_sdp(before[2] or processor)
     try:
         yield
     finally:
         kernels.enable_cudnn_sdp(before[0])
         kernels.enable_flash_sdp(before[1])
+        kernels.allow_fp16_bf16_reduction_math_sdp(before[2])
 
 
 @contextmanager

@@ -37,7 +37,7 @@ from .journal import Journal
 from .loop import Schedule
 from .reading import captions_of, learn_reading
 from .sheets import sheet
-from .stages import Work, new_base, train_base, train_joint
+from .stages import Work, new_base, train_base, train_estimating, train_joint
 from .text import freeze, smaller_encoder, tokenizer_of
 
 log = logging.getLogger(__name__)
@@ -64,6 +64,7 @@ class Recipe:
     autoencoder: Schedule = field(default=Schedule(steps=5500, batch=64, learning_rate=1e-3, warmup=100, weight_decay=0.0))
     base: Schedule = field(default=Schedule(steps=5400, batch=512, learning_rate=8e-4, warmup=300))
     joint: Schedule = field(default=Schedule(steps=2400, batch=256, learning_rate=1e-3, warmup=100))
+    estimating: Schedule = field(default=Schedule(steps=800, batch=256, learning_rate=4e-4, warmup=50, average=0.995))
     reading: Schedule = field(default=Schedule(steps=4000, batch=64, learning_rate=3e-4, warmup=100, average=0.995))
     decoder: Schedule = field(default=Schedule(steps=3000, batch=64, learning_rate=5e-4, warmup=100, weight_decay=0.0, average=0.995))
 
@@ -79,11 +80,11 @@ class Bench:
     deadline: float | None = None
 
     @classmethod
-    def here(cls, folder: Path, minutes: float | None = None, device: str | None = None) -> Bench:
-        """This machine's."""
+    def here(cls, folder: Path, minutes: float | None = None, device: str | None = None, compiled: bool | None = None) -> Bench:
+        """This machine's. Blocks are compiled on a card, unless `compiled` tells otherwise."""
         chosen = device_named(device)
         deadline = None if minutes is None else time.monotonic() + 60 * minutes
-        return cls(folder, chosen, max(1, (os.cpu_count() or 2) - (chosen.type == "cuda")), chosen.type == "cuda", deadline)
+        return cls(folder, chosen, max(1, (os.cpu_count() or 2) - (chosen.type == "cuda")), chosen.type == "cuda" if compiled is None else compiled, deadline)
 
     @property
     def minutes_left(self) -> float | None:
@@ -293,6 +294,19 @@ def _joint(recipe: Recipe, bench: Bench, *_: object) -> bool:
     return done
 
 
+def _estimating(recipe: Recipe, bench: Bench, *_: object) -> bool:
+    folder = _finished(recipe, bench)
+    found = parts(recipe, bench, "text")
+    if found is None:
+        return False
+    model = open_packed(folder / "transformer", JointDiTTransformer2DModel).to(bench.device)
+    text = freeze(open_packed(folder / "text_encoder_2", PromptEncoder)).to(bench.device)
+    done = train_estimating(model, text, found.empty, found.latents, recipe.estimating, bench.work("estimating", None))
+    if done:
+        pack(model, folder / "transformer")
+    return done
+
+
 def _reading(recipe: Recipe, bench: Bench, *_: object) -> bool:
     folder = _finished(recipe, bench)
     encoder = open_packed(folder / "text_encoder_2", PromptEncoder).to(bench.device)
@@ -316,7 +330,7 @@ def _decoder(recipe: Recipe, bench: Bench, *_: object) -> bool:
     return done
 
 
-_STAGES = dict(zip(STAGES, (_text, _autoencoder, _base, _joint, _reading, _decoder), strict=True))
+_STAGES = dict(zip(STAGES, (_text, _autoencoder, _base, _joint, _estimating, _reading, _decoder), strict=True))
 
 
 def _finished(recipe: Recipe, bench: Bench) -> Path:
@@ -336,6 +350,7 @@ def small() -> Recipe:
         size=128, scenes=16_384, text_length=32, layers=2, single_layers=4, heads=4, head_dim=32, rope=(8, 12, 12),
         autoencoder=replace(Recipe().autoencoder, steps=1000), reading=replace(Recipe().reading, steps=500), decoder=replace(Recipe().decoder, steps=500),
         base=replace(Recipe().base, steps=3000, batch=64), joint=replace(Recipe().joint, steps=250, batch=64, learning_rate=4e-3, warmup=30),
+        estimating=replace(Recipe().estimating, steps=100, batch=64),
     )  # fmt: skip
 
 
@@ -350,5 +365,5 @@ def tiny() -> Recipe:
     return Recipe(
         size=128, pictures=64, scenes=64, captions=8, layers=1, single_layers=2, heads=2, head_dim=32, rope=(8, 12, 12), lora_rank=4, input_lora_rank=4,
         autoencoder=replace(Recipe().autoencoder, **short), base=replace(Recipe().base, **short), joint=replace(Recipe().joint, **short),
-        reading=replace(Recipe().reading, **short), decoder=replace(Recipe().decoder, **short),
+        estimating=replace(Recipe().estimating, **short), reading=replace(Recipe().reading, **short), decoder=replace(Recipe().decoder, **short),
     )  # fmt: skip

@@ -17,7 +17,7 @@ from ..latents import image_position_ids, pack
 from ..prompt_encoder import PromptEncoder
 from ..transformer import JointDiTTransformer2DModel
 from .data import Latents
-from .flow import add_noise, shifted_logit_normal, unbalanced_sigmas, velocity_loss
+from .flow import add_noise, estimating_sigmas, shifted_logit_normal, unbalanced_sigmas, velocity_loss
 from .joint import Batch, joint_loss
 from .loop import Schedule, train
 from .thinking import WORDINGS
@@ -25,6 +25,7 @@ from .thinking import WORDINGS
 PROMPT_DROP = 0.1
 DEPTH_SHARE = 0.2  # of what the base sees: FLUX, too, has met depth maps among its images
 BASE_SHIFT = 1.65  # exp(0.5): FLUX's schedule for pictures of few tokens
+WORDLESS = 0.75  # share of estimates that are learned without the picture's caption
 TEXT_RATE = 0.2  # the pretrained text layers learn so much slower than the rest
 
 
@@ -106,30 +107,68 @@ def train_joint(
 ) -> bool:  # fmt: skip
     """Joint stage, the paper's method: the base is frozen; depth LoRAs and joint layers learn joint conditional flow matching (equation 4)
     with unbalanced timestep sampling, or with other `sigmas`. Returns whether it is finished."""
-    grid = (latents.rgb.shape[-2] // 2, latents.rgb.shape[-1] // 2)
+
+    def loss(step: int, generator: torch.Generator) -> Tensor:
+        chosen = torch.randint(len(latents.rgb), (schedule.batch,), generator=generator, device=work.device)
+        clean = _pairs(latents, chosen)
+        noise = torch.randn(clean.shape, generator=generator, device=work.device)
+        sigma = torch.cat(sigmas(schedule.batch, generator))
+        read = _read(text, captions_of(latents, chosen, empty, generator))
+        return joint_loss(model, Batch(clean, noise, sigma, read, _grid(latents)), torch.bfloat16)
+
+    return work.train(_only_addons(model, work), loss, schedule, seed=seed)
+
+
+def train_estimating(
+    model: JointDiTTransformer2DModel, text: PromptEncoder, empty: Tensor, latents: Latents, schedule: Schedule, work: Work
+) -> bool:  # fmt: skip
+    """A finishing touch: the joint stage goes on with many samples as an estimate of depth meets them, which are rare in it: the picture quite clean,
+    the depth all noise, no prompt. In these the velocity of the picture does not count: its noise cannot be known. Returns whether it is finished."""
+
+    def loss(step: int, generator: torch.Generator) -> Tensor:
+        chosen = torch.randint(len(latents.rgb), (schedule.batch,), generator=generator, device=work.device)
+        clean = _pairs(latents, chosen)
+        noise = torch.randn(clean.shape, generator=generator, device=work.device)
+        rgb, depth, estimated = estimating_sigmas(schedule.batch, generator)
+        wordless = estimated & (torch.rand(schedule.batch, generator=generator, device=work.device) < WORDLESS)
+        read = _read(text, torch.where(wordless[:, None], empty, captions_of(latents, chosen, empty, generator)))
+        counted = torch.cat([~estimated, torch.ones_like(estimated)])
+        return joint_loss(model, Batch(clean, noise, torch.cat([rgb, depth]), read, _grid(latents)), torch.bfloat16, counted)
+
+    return work.train(_only_addons(model, work), loss, schedule)
+
+
+def _only_addons(model: JointDiTTransformer2DModel, work: Work) -> dict[str, nn.Parameter]:
+    """The parameters of the add-ons, which alone shall learn."""
     model.requires_grad_(False)
     parameters = model.addon_parameters()
     for parameter in parameters.values():
         parameter.requires_grad_(True)
     if work.compiled:
         _compile(model)
+    return parameters
 
-    def loss(step: int, generator: torch.Generator) -> Tensor:
-        chosen = torch.randint(len(latents.rgb), (schedule.batch,), generator=generator, device=work.device)
-        clean = pack(torch.cat([latents.rgb[chosen], latents.depth[chosen]]).float())
-        noise = torch.randn(clean.shape, generator=generator, device=work.device)
-        sigma = torch.cat(sigmas(schedule.batch, generator))
-        with torch.no_grad(), torch.autocast(work.device.type, torch.bfloat16):
-            read = text(captions_of(latents, chosen, empty, generator))
-        return joint_loss(model, Batch(clean, noise, sigma, (read.last_hidden_state, read.pooler_output), grid), torch.bfloat16)
 
-    return work.train(parameters, loss, schedule, seed=seed)
+def _pairs(latents: Latents, chosen: Tensor) -> Tensor:
+    """Packed clean latents (2n, L, C) of the chosen samples, the pictures first."""
+    return pack(torch.cat([latents.rgb[chosen], latents.depth[chosen]]).float())
+
+
+def _read(text: PromptEncoder, ids: Tensor) -> tuple[Tensor, Tensor]:
+    """Token states and pooled vectors of token ids (n, T)."""
+    with torch.no_grad(), torch.autocast(ids.device.type, torch.bfloat16):
+        read = text(ids)
+    return read.last_hidden_state, read.pooler_output
+
+
+def _grid(latents: Latents) -> tuple[int, int]:
+    """Rows and columns of patches."""
+    return latents.rgb.shape[-2] // 2, latents.rgb.shape[-1] // 2
 
 
 def _position_ids(latents: Latents) -> tuple[Tensor, Tensor]:
     """Ids of the patches and of the text."""
-    rows, columns = (n // 2 for n in latents.rgb.shape[-2:])
-    return image_position_ids(rows, columns, latents.rgb.device), torch.zeros(latents.ids.shape[-1], 3, device=latents.rgb.device)
+    return image_position_ids(*_grid(latents), latents.rgb.device), torch.zeros(latents.ids.shape[-1], 3, device=latents.rgb.device)
 
 
 def _compile(model: nn.Module) -> None:
