@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """All the tests, on a machine where nothing is prepared: `python3.11 tools/test.py`. Further options go to pytest.
 
-Style and types; then plain Python and real processes, and at the same time Blender 4.5 LTS with a real window, where one can be made, and Blender 5.2 LTS,
-where a Python 3.13 is found.
+Style and types; then plain Python and real processes, and at the same time Blender 4.5 LTS with a real window, where one can be made, Blender 5.2 LTS,
+where a Python 3.13 is found, and panoramas.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
+from collections import deque
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import IO
@@ -46,17 +47,28 @@ def run(part: Part, output: IO[str] | None = None) -> bool:
     return passed
 
 
-def run_beside(shown: Part, others: list[Part]) -> bool:
-    """Run `shown` before the eyes of the person and the others, one after the other, at the same time; they are shown afterwards."""
+def run_beside(shown: Part, others: Sequence[Part]) -> bool:
+    """Run `shown` before the eyes of the person and the others at the same time, two parts at once. What was not seen is shown afterwards."""
     if "OMP_NUM_THREADS" not in os.environ and (os.cpu_count() or 1) < 8:
         os.environ["OMP_NUM_THREADS"] = "1"  # torch's threads that wait for a core that is taken make everything many times slower
-    stopped = threading.Event()
-    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said, ThreadPoolExecutor(1) as beside:
-        there = beside.submit(lambda: [run(part, said) for part in others if not stopped.is_set()])
+    left = deque(others)
+
+    def taken() -> Part | None:
+        """A part that nobody has begun yet."""
         try:
-            passed = [run(shown), *there.result()]
+            return left.popleft()
+        except IndexError:
+            return None
+
+    def rest(output: IO[str] | None) -> list[bool]:
+        return [run(part, output) for part in iter(taken, None)]
+
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said, ThreadPoolExecutor(1) as beside:
+        there = beside.submit(rest, said)
+        try:
+            passed = [run(shown), *rest(None), *there.result()]
         except KeyboardInterrupt:
-            stopped.set()
+            left.clear()
             raise
         finally:
             wait([there])
@@ -85,11 +97,11 @@ def main(options: list[str]) -> int:
         with_blender.append(Part("Blender 5.2 LTS", [newest, "-m", "pytest", "tests/blender", *options], bool(options)))
     except SetupError as reason:
         print(f"\n== SKIPPED: Blender 5.2 LTS: {reason}", flush=True)
-    apart = ("tests/blender", "tests/window", *(str(file.relative_to(ROOT)) for file in sorted((ROOT / "tests").glob("test_panorama*.py"))))
-    with_blender.append(Part("Panoramas", [python, "-m", "pytest", *apart[2:], *options], bool(options)))  # there, since that side is done first
-    ignored = [f"--ignore={path}" for path in apart]
+    panoramas = [str(file.relative_to(ROOT)) for file in sorted((ROOT / "tests").glob("test_panorama*.py"))]
+    beside = with_blender + [Part(f"Panoramas, part {n + 1}", [python, "-m", "pytest", *panoramas[n::2], *options], bool(options)) for n in range(2)]
+    ignored = [f"--ignore={path}" for path in ("tests/blender", "tests/window", *panoramas)]
     plain = Part("Plain Python, processes", [python, "-m", "pytest", "tests", *ignored, "--durations=12", *options], bool(options))
-    return 0 if run_beside(plain, with_blender) and all(first) else 1
+    return 0 if run_beside(plain, beside) and all(first) else 1
 
 
 if __name__ == "__main__":
