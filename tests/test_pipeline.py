@@ -157,14 +157,21 @@ def test_classifier_free_guidance_where_guidance_is_not_embedded() -> None:
     pipe = tiny_pipeline(guidance_embeds=False)
     kept = {}
 
-    def latents_of(guidance: float, prompt: str) -> torch.Tensor:
+    def latents_of(guidance: float, prompt: str, **known: object) -> torch.Tensor:
         keep = lambda p, i, t, tensors: kept.update(tensors)  # noqa: E731
-        run(pipe, prompt=prompt, guidance_scale=guidance, num_inference_steps=1, generator=seeded(0), callback_on_step_end=keep)
+        run(pipe, prompt=prompt, guidance_scale=guidance, num_inference_steps=1, generator=seeded(0), callback_on_step_end=keep, **known)
         return kept["latents"]
 
     free, plain, guided = latents_of(1.0, ""), latents_of(1.0, "a red cube"), latents_of(3.0, "a red cube")
-    assert torch.allclose(guided, free + 3.0 * (plain - free), atol=1e-4)  # one Euler step is linear in the velocity
-    assert (plain - free).abs().max() > 1e-4
+    assert torch.allclose(guided[0], free[0] + 3.0 * (plain[0] - free[0]), atol=1e-4)  # one Euler step is linear in the velocity
+    assert (plain - free).abs().amax((1, 2)).min() > 1e-4
+    assert torch.allclose(guided[1], plain[1], atol=1e-5)  # the depth is the picture's: it is not driven towards the prompt by itself
+    photograph = np.random.default_rng(0).random((32, 32, 3), np.float32)
+    one, other = (latents_of(guidance, "a red cube", image=photograph) for guidance in (1.0, 3.0))
+    assert torch.allclose(one, other, atol=1e-5)
+    disparity = photograph[..., 0]
+    one, other = (latents_of(guidance, "a red cube", disparity=disparity) for guidance in (1.0, 3.0))
+    assert (one - other).abs().max() > 1e-4
 
 
 def test_callback_may_change_the_latents(pipeline: JointDiTPipeline) -> None:
