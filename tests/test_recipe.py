@@ -270,6 +270,15 @@ def test_ablation_trains_and_measures_each_variant_once(finished: Path, monkeypa
     assert ablation.run(RECIPE, bench(finished, 0.0), 9, 2, 2, two) == []  # other numbers are other rows
     with pytest.raises(InputError, match="other numbers \\(size\\)"):
         ablation.run(replace(RECIPE, size=64), bench(finished), 1, 2, 2, two)
+    old = json.loads((finished / "ablation.json").read_text())
+    for row in old:
+        del row["figures"]["joint: its disparity and that of its picture: AbsRel, to 80 m"]  # as if measured before there was this figure
+    (finished / "older").mkdir()
+    for name in ("base.done", "recipe.json"):
+        (finished / "older" / name).write_bytes((finished / name).read_bytes())
+    (finished / "older/ablation.json").write_text(json.dumps(old))
+    monkeypatch.setattr(ablation, "parts", lambda *_: None)  # nothing can be trained
+    assert ablation.run(RECIPE, bench(finished / "older"), 1, 2, 2, two) == []
     lines = ablation.table(rows).splitlines()
     assert len(lines) == 4 and lines[2].startswith("| neither |") and lines[2].endswith("| 2 |")
     values = [row["figures"]["image to depth: AbsRel, to 80 m"] for row in rows[::2]]

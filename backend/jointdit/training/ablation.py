@@ -31,7 +31,7 @@ COLUMNS = {
     "image to depth: AbsRel, to 80 m": "image to depth AbsRel",
     "image to depth: delta1, to 80 m": "delta1",
     "depth to image: AbsRel, to 80 m": "depth to image AbsRel",
-    "joint: its disparity and that of its picture, AbsRel": "joint, agreement AbsRel",
+    "joint: its disparity and that of its picture: AbsRel, to 80 m": "joint, agreement AbsRel",
 }
 """The figures of `evaluation.embedded` that the table shows, and their headings."""
 
@@ -60,13 +60,15 @@ def run(recipe: Recipe, bench: Bench, steps: int, seeds: int, pictures: int, var
     """Train and measure each variant with each seed on the base in the bench's folder, until the deadline; go on where it stopped.
 
     Every run sees the same scenes in the same order with the same noise as the other variants of its seed. All rows are kept in `ablation.json`; those of
-    these numbers are returned. Raises `InputError` where there is no base yet, or the file is damaged.
+    these numbers are returned, unless they were measured before a figure of `COLUMNS` was there. Raises `InputError` where there is no base yet, or the file
+    is damaged.
     """
     file = bench.folder / "ablation.json"
     kept = read_rows(file)
     numbers = {"steps": steps, "batch": recipe.joint.batch, "rate": recipe.joint.learning_rate, "pictures": pictures, "scenes": recipe.scenes}
     wanted = {variant.name for variant in variants}
     rows = [row for row in kept if row["variant"] in wanted and {name: row.get(name) for name in numbers} == numbers]
+    rows = [row for row in rows if COLUMNS.keys() <= row["figures"].keys()]
     if not (bench.folder / "base.done").is_file():
         raise InputError(f"{bench.folder} holds no base that is trained to its end. Run `jointdit train embedded` with this folder first.")
     refuse_other_sizes(recipe, bench.folder)
