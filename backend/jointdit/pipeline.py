@@ -265,7 +265,7 @@ class JointDiTPipeline(DiffusionPipeline):
         `task` "auto" is image_to_depth where only an image is given, depth_to_image where only a disparity is given, else joint. `image` in [0, 1] (or PIL),
         `disparity` (H, W) or (N, H, W) in [0, 1], 1 = nearest. Height and width are those of what is given, else the model's native size; sides that are no
         multiple of `size_multiple` are padded inside and cropped back. `guidance_scale` is the distilled guidance where the transformer embeds it (FLUX.1-dev),
-        else classifier-free guidance of the picture against `negative_prompt`. One generator draws the images' noises one by one; a list gives each its own.
+        else classifier-free guidance against `negative_prompt`, less of it for the depth. One generator draws the noises one by one; a list gives each its own.
         The callback sees `latents` and `denoised` (the clean estimate), both packed (2N, L, C), RGB first, and may return new `latents`.
         Raises `InputError` for sizes, values or combinations that cannot be used.
         """

@@ -22,13 +22,18 @@ HELD = {"joint": (1.0, 1.0), "image_to_depth": (0.0, 1.0), "depth_to_image": (1.
 """Shares of the schedule's noise level in the RGB and the depth branch of each task."""
 
 
+GUIDED_DEPTH = 0.25
+"""How much of classifier-free guidance the depth of a joint pair gets. With all of it (guidance 4) disparities of the embedded model differed by 12.9 % from
+those of their own pictures, with none by 7.5 %, but then things stand out little from what is behind them; with a quarter (of 5) by 10.0 %."""
+
+
 class Sampler:
     """The model with its prompts and its noise schedule.
 
     `sigmas` (S + 1,) go from 1 to 0. `text` are token states (N, T, D) and pooled vectors (N, P) of N prompts, `unguided` the same for
     classifier-free guidance of strength `guidance`; a model that embeds its guidance gets `guidance` as it is. `grid`: rows and columns of patches.
-    Classifier-free guidance is for the picture: the depth belongs to this picture, not to what the prompt would rather have, and a depth that is driven
-    towards the prompt by itself disagrees with it (12.9 % against 7.5 % in the embedded model's agreement).
+    The depth of a joint pair is guided `GUIDED_DEPTH` times as much, and the depth of a known picture not at all: it belongs to this picture, not to what
+    the prompt would rather have.
     """
 
     def __init__(
@@ -74,8 +79,9 @@ class Sampler:
         made = velocity(self.model, torch.cat(branches).to(self.model.dtype), prepared, step, self._visit).float()
         parts = made.chunk(2 if prepared.wanted == "both" else 1)
         if self._guidance is not None:
-            (guided, free), *depth = [part.chunk(2) for part in parts]
-            parts = [free + self._guidance * (guided - free), *(own for own, _ in depth)]
+            strengths = [self._guidance, 1 + GUIDED_DEPTH * (self._guidance - 1)]  # RGB first: where one branch is wanted here, it is RGB
+            pairs = [part.chunk(2) for part in parts]
+            parts = [free + strength * (guided - free) for (guided, free), strength in zip(pairs, strengths, strict=False)]
         held = torch.zeros_like(parts[0])
         return torch.cat({"both": parts, "rgb": [*parts, held], "depth": [held, *parts]}[prepared.wanted])
 

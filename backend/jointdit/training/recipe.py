@@ -60,7 +60,7 @@ class Recipe:
     rope: tuple[int, int, int] = (16, 24, 24)
     lora_rank: int = 32
     input_lora_rank: int = 64
-    guidance: float = 4.0
+    guidance: float = 5.0
     autoencoder: Schedule = field(default=Schedule(steps=5500, batch=64, learning_rate=1e-3, warmup=100, weight_decay=0.0))
     base: Schedule = field(default=Schedule(steps=5400, batch=512, learning_rate=8e-4, warmup=300))
     joint: Schedule = field(default=Schedule(steps=2400, batch=256, learning_rate=1e-3, warmup=100))
