@@ -122,8 +122,8 @@ def test_depth_of_unseen_pictures(pipeline: JointDiTPipeline) -> None:
     scenes = render(range(HELD_OUT, HELD_OUT + 6), 256)
     truth = scenes.disparity[:, 0].numpy()
     estimate = pipeline(image=scenes.image, generator=generators(6), num_inference_steps=STEPS, output_type="np").disparity
-    assert aligned_errors(estimate, truth) < 0.2
-    assert aligned_errors(estimate, truth) < 0.6 * aligned_errors(np.roll(estimate, 1, axis=0), truth)  # it is this picture's depth, not a common floor
+    assert aligned_errors(estimate, truth) < 0.12
+    assert aligned_errors(estimate, truth) < 0.3 * aligned_errors(np.roll(estimate, 1, axis=0), truth)  # it is this picture's depth, not a common floor
 
 
 def test_joint_disparity_belongs_to_its_picture(pipeline: JointDiTPipeline) -> None:
@@ -132,7 +132,7 @@ def test_joint_disparity_belongs_to_its_picture(pipeline: JointDiTPipeline) -> N
     made = pipeline(prompts, generator=generators(6), num_inference_steps=STEPS, output_type="np")
     images = torch.from_numpy(made.images).movedim(-1, 1)
     again = pipeline(image=images, generator=generators(6), num_inference_steps=STEPS, output_type="np").disparity
-    assert aligned_errors(again, made.disparity) < 0.2
+    assert aligned_errors(again, made.disparity) < 0.17
 
 
 def test_an_image_follows_its_disparity(pipeline: JointDiTPipeline) -> None:
@@ -140,7 +140,7 @@ def test_an_image_follows_its_disparity(pipeline: JointDiTPipeline) -> None:
     truth = scenes.disparity[:, 0]
     painted = pipeline(scenes.captions, disparity=truth, generator=generators(6), num_inference_steps=STEPS, output_type="pt").images
     again = pipeline(image=painted, generator=generators(6), num_inference_steps=STEPS, output_type="np").disparity
-    assert aligned_errors(again, truth.numpy()) < 0.25
+    assert aligned_errors(again, truth.numpy()) < 0.18
 
 
 def test_errors_of_latents_show_no_blocks(pipeline: JointDiTPipeline) -> None:
