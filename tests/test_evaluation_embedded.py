@@ -410,17 +410,17 @@ def test_one_command_prints_the_figures(tmp_path: Path, monkeypatch: pytest.Monk
     for words in told:
         assert words in report.output
     written = json.loads(figures.read_text())
-    assert len(written["figures"]) == 6 + 1 + 2 + 5 + 6 + 1 and written["protocol"]["farthest"] == 80 and len(written["protocol"]["prompts"]) == 2
+    assert len(written["figures"]) == 6 + 3 + 2 + 5 + 6 + 1 and written["protocol"]["farthest"] == 80 and len(written["protocol"]["prompts"]) == 2
     assert all(np.isfinite(figure["value"]) for figure in written["figures"]) and sheet.is_file()
     only = CliRunner().invoke(cli.main, ["evaluate", "embedded", *options[:6], "--only", "agreement"])
-    assert only.exit_code == 0 and "agreement" not in only.output and only.output.count("\n|") == 2, only.output
+    assert only.exit_code == 0 and "agreement" not in only.output and only.output.count("\n|") == 4, only.output
     wrong = CliRunner().invoke(cli.main, ["evaluate", "embedded", "--only", "beauty"])
     assert wrong.exit_code == 1 and "image-to-depth" in wrong.output
     # A sheet that cannot be written costs no figures.
     figures.unlink()
     monkeypatch.setattr("jointdit.evaluation.contact_sheet.contact_sheet", unwritable)
     late = CliRunner().invoke(cli.main, ["evaluate", "embedded", *options, "--only", "agreement"])
-    assert late.exit_code == 1 and "The sheet cannot be written" in late.stderr and late.stdout.count("\n|") == 2 and figures.is_file()
+    assert late.exit_code == 1 and "The sheet cannot be written" in late.stderr and late.stdout.count("\n|") == 4 and figures.is_file()
 
 
 def unwritable(*_: object) -> None:

@@ -69,7 +69,7 @@ def test_without_time_nothing_is_done(tmp_path: Path, source: tuple[Path, Path])
 
 def test_going_on_from_a_finished_model(finished: Path, tmp_path: Path) -> None:
     """A rate of zero leaves base and add-ons as they were; a real one changes both, and text encoder and autoencoder are taken over."""
-    still = replace(RECIPE, base=replace(RECIPE.base, learning_rate=0.0), joint=replace(RECIPE.joint, learning_rate=0.0))
+    still = replace(RECIPE, **{stage: replace(getattr(RECIPE, stage), learning_rate=0.0) for stage in ("base", "joint", "estimating")})
     assert run(still, bench(tmp_path / "still"), start=finished / "pipeline")
     before, after = (load_packed(folder / "pipeline/transformer") for folder in (finished, tmp_path / "still"))
     # Packing what was packed may move a number by a step of the scale's own rounding.
