@@ -98,7 +98,7 @@ def main(options: list[str]) -> int:
     except SetupError as reason:
         print(f"\n== SKIPPED: Blender 5.2 LTS: {reason}", flush=True)
     panoramas = [str(file.relative_to(ROOT)) for file in sorted((ROOT / "tests").glob("test_panorama*.py"))]
-    beside = with_blender + [Part(f"Panoramas, part {n + 1}", [python, "-m", "pytest", *panoramas[n::2], *options], bool(options)) for n in range(2)]
+    beside = with_blender + [Part(file, [python, "-m", "pytest", file, *options], bool(options)) for file in panoramas]
     ignored = [f"--ignore={path}" for path in ("tests/blender", "tests/window", *panoramas)]
     plain = Part("Plain Python, processes", [python, "-m", "pytest", "tests", *ignored, "--durations=12", *options], bool(options))
     return 0 if run_beside(plain, beside) and all(first) else 1
