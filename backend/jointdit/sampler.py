@@ -21,7 +21,6 @@ from .transformer import JointDiTTransformer2DModel
 HELD = {"joint": (1.0, 1.0), "image_to_depth": (0.0, 1.0), "depth_to_image": (1.0, 0.0)}
 """Shares of the schedule's noise level in the RGB and the depth branch of each task."""
 
-
 GUIDED_DEPTH = 0.25
 """How much of classifier-free guidance the depth of a joint pair gets. With all of it (guidance 4) disparities of the embedded model differed by 12.9 % from
 those of their own pictures, with none by 7.5 %, but then things stand out little from what is behind them; with a quarter (of 5) by 10.0 %."""

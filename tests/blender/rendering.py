@@ -31,14 +31,19 @@ def render(scene: bpy.types.Scene, path: Path, size: tuple[int, int], samples: i
     return load(path)
 
 
-def load(path: Path) -> np.ndarray:
-    """The pixels of an 8-bit picture, (height, width, 3) uint8, row 0 at the top."""
+def stored(path: Path) -> np.ndarray:
+    """The numbers of a picture as Blender's own reader finds them, (height, width, channels) float32, row 0 at the top."""
     image = bpy.data.images.load(str(path), check_existing=False)
     width, height = image.size
     pixels = np.empty(width * height * image.channels, np.float32)
     image.pixels.foreach_get(pixels)
     bpy.data.images.remove(image)
-    return np.round(pixels.reshape(height, width, -1)[::-1, :, :3] * 255.0).astype(np.uint8)
+    return pixels.reshape(height, width, -1)[::-1]
+
+
+def load(path: Path) -> np.ndarray:
+    """The pixels of an 8-bit picture, (height, width, 3) uint8, row 0 at the top."""
+    return np.round(stored(path)[..., :3] * 255.0).astype(np.uint8)
 
 
 def add_camera(scene: bpy.types.Scene, matrix: Matrix, angle: float) -> bpy.types.Object:

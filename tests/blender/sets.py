@@ -15,6 +15,7 @@ import pytest
 bpy = pytest.importorskip("bpy")
 
 from mathutils import Matrix, Vector  # noqa: E402
+from rendering import stored  # noqa: E402
 
 from jointdit_blender.headless import command  # noqa: E402
 
@@ -99,13 +100,8 @@ def abouts(out: Path) -> dict[str, dict[str, Any]]:
 
 
 def exr(path: Path) -> np.ndarray:
-    """One channel as it is stored, by Blender's own reader."""
-    image = bpy.data.images.load(str(path), check_existing=False)
-    width, height = image.size
-    pixels = np.empty(width * height * image.channels, np.float32)
-    image.pixels.foreach_get(pixels)
-    bpy.data.images.remove(image)
-    return pixels.reshape(height, width, -1)[::-1, :, 0]
+    """One channel as it is stored."""
+    return stored(path)[..., 0]
 
 
 def rays(about: dict[str, Any], aside: float = 0.0, down: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
