@@ -79,9 +79,9 @@ class Run:
     latents: Tensor
 
 
-def random_weights(module: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
-    """Materialise a module of the meta device in the machine's memory: weights of the size that training gives; the random numbers come from the device."""
-    module.to(dtype).to_empty(device="cpu")  # in this order: at full size, float32 would take minutes and 57 GB
+def random_weights(module: nn.Module, device: torch.device, dtype: torch.dtype, home: torch.device | str = "cpu") -> nn.Module:
+    """Materialise a module of the meta device at `home`: weights of the size that training gives; the random numbers come from `device`."""
+    module.to(dtype).to_empty(device=home)  # in this order: at full size, float32 would take minutes and 57 GB
     generator = torch.Generator(device).manual_seed(0)
     with torch.no_grad():
         for name, parameter in module.named_parameters():

@@ -22,6 +22,8 @@ from jointdit.training.loop import Average, Schedule, train
 from jointdit.training.thinking import DEPTH_MAP, WORDINGS, thought_up, wordings
 from torch import nn
 
+KINDS = ({}, {"optimizer": "adafactor", "decay": "constant", "average": 0.0}, {"optimizer": "muon"}, {"accumulation": 3, "average": 0.9})
+
 
 def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
@@ -85,21 +87,43 @@ def squares(model: nn.Module, schedule: Schedule, stop_at: int | None = None):
     return loss
 
 
-@pytest.mark.parametrize("kind", [{}, {"optimizer": "adafactor", "decay": "constant", "average": 0.0}, {"accumulation": 3, "average": 0.9}])
+@pytest.mark.parametrize("kind", KINDS)
 def test_stopped_and_resumed_is_the_same_as_straight_through(tmp_path: Path, kind: dict) -> None:
     """Once out of time, once by Ctrl+C: bit for bit."""
     schedule = Schedule(steps=30, batch=4, learning_rate=1e-2, warmup=5, **kind)
+
+    def parameters(model: nn.Linear) -> dict[str, nn.Parameter]:
+        return {f"blocks.{name}": p for name, p in model.named_parameters()}  # where "muon" takes matrices
+
     straight = fresh()
-    assert train(dict(straight.named_parameters()), squares(straight, schedule), schedule, tmp_path / "straight.pt")
+    assert train(parameters(straight), squares(straight, schedule), schedule, tmp_path / "straight.pt")
     first = fresh()
-    assert not train(dict(first.named_parameters()), squares(first, schedule), schedule, tmp_path / "pieces.pt", minutes=0)
+    assert not train(parameters(first), squares(first, schedule), schedule, tmp_path / "pieces.pt", minutes=0)
     second = fresh()
     with pytest.raises(KeyboardInterrupt):
-        train(dict(second.named_parameters()), squares(second, schedule, stop_at=17), schedule, tmp_path / "pieces.pt")
+        train(parameters(second), squares(second, schedule, stop_at=17), schedule, tmp_path / "pieces.pt")
     third = fresh()
-    assert train(dict(third.named_parameters()), squares(third, schedule), schedule, tmp_path / "pieces.pt")
+    assert train(parameters(third), squares(third, schedule), schedule, tmp_path / "pieces.pt")
     assert all(torch.equal(a, b) for a, b in zip(straight.parameters(), third.parameters(), strict=True))
     assert not torch.equal(straight.weight, fresh().weight) and not list(tmp_path.glob("*.tmp"))
+
+
+def test_muon_steps_of_matrices_in_blocks_are_orthogonal(tmp_path: Path) -> None:
+    """All singular values about alike, and as long as AdamW's steps; embeddings and vectors are AdamW's, whose first step has signs alone."""
+    torch.manual_seed(0)
+    shapes = {"blocks.0.attn.to_q.weight": (24, 8), "blocks.0.attn.to_q.bias": (24,), "x_embedder.weight": (24, 8)}
+    weights = {name: nn.Parameter(torch.zeros(shape)) for name, shape in shapes.items()}
+    targets = {name: torch.randn(shape) for name, shape in shapes.items()}
+    schedule = Schedule(1, 1, 1e-2, warmup=0, weight_decay=0.0, optimizer="muon", average=0.0, clip=math.inf)
+    train(weights, lambda *_: sum((weights[name] - targets[name]).square().sum() for name in shapes), schedule, tmp_path / "run.pt")
+    for name, weight in weights.items():
+        step = weight.detach()
+        if name == "blocks.0.attn.to_q.weight":
+            lengths = torch.linalg.svdvals(step) / (0.2 * 24**0.5 * schedule.learning_rate)  # arXiv 2502.16982, equation 4
+            assert lengths.min() > 0.6 and lengths.max() < 1.3
+        else:
+            assert torch.allclose(step.abs(), torch.full_like(step, schedule.learning_rate), rtol=1e-3)
+        assert torch.all(step * targets[name] > 0) or name == "blocks.0.attn.to_q.weight"
 
 
 @pytest.mark.parametrize("bad", [0, 7, 150])

@@ -30,6 +30,7 @@ class Schedule:
     """How long and how fast: linear warm-up, then a cosine down to zero at `steps`, or a constant rate.
 
     `batch` samples are worked on at once, `accumulation` times a step. `average` is the decay of the running average of the weights, 0 for none.
+    `optimizer`: see `optimizers_of`.
     """
 
     steps: int
@@ -252,11 +253,7 @@ class _Run:
         self, parameters: Mapping[str, nn.Parameter], schedule: Schedule, file: Path, device: torch.device | str, seed: int, rates: Mapping[str, float]
     ) -> None:
         self.parameters, self.schedule, self.file = parameters, schedule, file
-        factors = [next((factor for prefix, factor in rates.items() if name.startswith(prefix)), 1.0) for name in parameters]
-        groups = [
-            {"params": [p for p, f in zip(parameters.values(), factors, strict=True) if f == factor], "factor": factor} for factor in sorted(set(factors))
-        ]
-        self.optimizer = optimizer_of(schedule, groups, device)
+        self.optimizers = optimizers_of(schedule, parameters, rates, device)
         self.average = Average(parameters, schedule.average)
         self.generator = torch.Generator(device).manual_seed(seed)
         self.whole = True
@@ -271,11 +268,12 @@ class _Run:
             parts.append(value.detach())
         if ranks is not None and ranks.count > 1:
             ranks.reduce([p.grad for p in self.parameters.values() if p.grad is not None])
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["factor"] * self.schedule.rate(step)
         torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.schedule.clip)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        for optimizer in self.optimizers.values():
+            for group in optimizer.param_groups:
+                group["lr"] = group["factor"] * self.schedule.rate(step)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
         self.average.update(self.parameters, step)
         self.whole = True
         return torch.stack(parts).sum()
@@ -289,10 +287,9 @@ class _Run:
         state = {
             "step": step,
             "parameters": {name: p.detach() for name, p in self.parameters.items()},
-            "optimizer": self.optimizer.state_dict(),
             "average": self.average.values,
             "generator": self.generator.get_state(),
-        }
+        } | {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()}
         temporary = self.file.with_name(self.file.name + ".tmp")
         try:
             torch.save(state, temporary)
@@ -314,7 +311,8 @@ class _Run:
                 p.copy_(stored[name])
             for name, value in state["average"].items():
                 self.average.values[name].copy_(value)
-            self._resume_optimizer(state["optimizer"])
+            for name, optimizer in self.optimizers.items():
+                _resume_optimizer(optimizer, state[name])
             self.generator.set_state(state["generator"])
             return int(state["step"])
         except torch.cuda.OutOfMemoryError:  # says nothing about the file
@@ -324,27 +322,55 @@ class _Run:
                 f"{self.file} is no whole checkpoint of this training: it is cut off, or of another one. Remove it, or resume an earlier one."
             ) from error
 
-    def _resume_optimizer(self, state: dict[str, Any]) -> None:
-        """As PyTorch's `load_state_dict`, which rounds the state to the parameters' dtype: Adafactor's is float32 also for bfloat16."""
-        self.optimizer.load_state_dict(state)
-        places = [place for group in state["param_groups"] for place in group["params"]]
-        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-        for place, parameter in zip(places, parameters, strict=True):
-            for name, value in state["state"].get(place, {}).items():
-                now = self.optimizer.state[parameter][name]
-                if isinstance(value, Tensor) and now.dtype != value.dtype:
-                    self.optimizer.state[parameter][name] = value.to(now.device)
+
+def _resume_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """As PyTorch's `load_state_dict`, which rounds the state to the parameters' dtype: Adafactor's is float32 also for bfloat16."""
+    optimizer.load_state_dict(state)
+    places = [place for group in state["param_groups"] for place in group["params"]]
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for place, parameter in zip(places, parameters, strict=True):
+        for name, value in state["state"].get(place, {}).items():
+            now = optimizer.state[parameter][name]
+            if isinstance(value, Tensor) and now.dtype != value.dtype:
+                optimizer.state[parameter][name] = value.to(now.device)
 
 
-def optimizer_of(schedule: Schedule, groups: list[dict[str, Any]], device: torch.device | str) -> torch.optim.Optimizer:
-    """AdamW, or Adafactor (arXiv 1804.04235), which keeps a row and a column of second moments instead of a matrix.
+def optimizers_of(
+    schedule: Schedule, parameters: Mapping[str, nn.Parameter], rates: Mapping[str, float], device: torch.device | str
+) -> dict[str, torch.optim.Optimizer]:
+    """The optimizers that share the parameters, by their names in a checkpoint; each group has the `factor` of its learning rate.
+
+    "adamw"; "adafactor" (arXiv 1804.04235), which keeps a row and a column of second moments instead of a matrix; or "muon" (Jordan et al. 2024, with the
+    length of steps of arXiv 2502.16982), which makes the steps of matrices orthogonal: it is for the matrices within blocks, and AdamW has the rest.
 
     Adafactor is that of transformers, because the learning rate shall be the length of a step. PyTorch's multiplies it by the size of the parameter, 1/1000 at
     least: what starts at zero, as LoRAs and joint layers do, would hardly move at the paper's 1e-5.
     """
+    orthogonal = {name for name, p in parameters.items() if schedule.optimizer == "muon" and _within_block(name, p)}
+    groups = _by_factor({name: p for name, p in parameters.items() if name not in orthogonal}, rates)
+    common = {"lr": schedule.learning_rate, "weight_decay": schedule.weight_decay}
     if schedule.optimizer == "adafactor":
         from transformers.optimization import Adafactor
 
-        return Adafactor(groups, lr=schedule.learning_rate, weight_decay=schedule.weight_decay, scale_parameter=False, relative_step=False, warmup_init=False)
-    fused = torch.device(device).type == "cuda"
-    return torch.optim.AdamW(groups, lr=schedule.learning_rate, betas=(0.9, 0.99), weight_decay=schedule.weight_decay, fused=fused)
+        return {"optimizer": Adafactor(groups, **common, scale_parameter=False, relative_step=False, warmup_init=False)}
+    found: dict[str, torch.optim.Optimizer] = {}
+    if groups:
+        found["optimizer"] = torch.optim.AdamW(groups, **common, betas=(0.9, 0.99), fused=torch.device(device).type == "cuda")
+    if orthogonal:
+        groups = _by_factor({name: parameters[name] for name in parameters if name in orthogonal}, rates)
+        found["muon"] = torch.optim.Muon(groups, **common, adjust_lr_fn="match_rms_adamw")
+    return found
+
+
+def _within_block(name: str, parameter: nn.Parameter) -> bool:
+    """Whether it is a matrix of a transformer's block."""
+    return parameter.ndim == 2 and "blocks." in name
+
+
+def _by_factor(parameters: Mapping[str, nn.Parameter], rates: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Parameter groups, one for each `factor` of the learning rate."""
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in parameters.items():
+        factor = next((factor for prefix, factor in rates.items() if name.startswith(prefix)), 1.0)
+        groups.setdefault(factor, []).append(parameter)
+    return [{"params": groups[factor], "factor": factor} for factor in sorted(groups)]
