@@ -139,9 +139,10 @@ def measured(device: torch.device) -> Iterator[Callable[[], tuple[float, int]]]:
 def sample(pipeline: JointDiTPipeline, scale: Scale, width: int, height: int, steps: int, decode: bool = False, warm: bool = True) -> Run:
     """The pipeline's own sampler, once to warm up and once measured; `decode` also decodes both pictures, for the peak."""
     device = pipeline._execution_device
+    read = tuple(part.to(device) for part in text(scale, pipeline))
 
     def work(count: int) -> Tensor:
-        latents = pipeline.denoise(noise(width, height).to(device), text(scale, pipeline), (height // 16, width // 16), count, 3.5)
+        latents = pipeline.denoise(noise(width, height).to(device), read, (height // 16, width // 16), count, 3.5)
         if decode:
             pipeline.decode(latents, height, width)
         return latents
