@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import torch
 from jointdit.cost import large_layers
-from jointdit.memory import Plan
+from jointdit.memory import Plan, spread
 from jointdit.packed import Fp8Linear, GgufLinear, Nf4Linear
 from jointdit.pipeline import JointDiTPipeline
-from jointdit.placement import Visitors, layer_by_layer, spread
+from jointdit.placement import Visitors, layer_by_layer
 from jointdit.transformer import JointDiTTransformer2DModel
 from tiny import tiny_pipeline
 from torch import nn

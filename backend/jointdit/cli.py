@@ -15,6 +15,7 @@ import click
 from tqdm import tqdm
 
 from . import __version__
+from .allocator import let_segments_grow
 from .errors import InputError, JointDiTError
 from .evaluate_cli import evaluate_group
 from .features_cli import features_command
@@ -139,6 +140,7 @@ def sentences(command: Callable[..., None]) -> Callable[..., None]:
 @click.version_option(__version__)
 def main() -> None:
     """Images and their depth, made together by JointDiT."""
+    let_segments_grow()
 
 
 @main.command("generate")

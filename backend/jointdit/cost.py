@@ -96,7 +96,7 @@ def sizes_of(model: JointDiTTransformer2DModel, text_tokens: int, encoders: int 
     blocks, block_rest, modulation = [], 0, 0
     for block in (*model.transformer_blocks, *model.single_transformer_blocks):
         once = sum(_parameters(layer) for layer in block.modulation_layers())
-        large = sum(_parameters(layer) for _, layer in large_layers(block))
+        large = large_weights(block)
         blocks.append(large)
         modulation += once
         block_rest += _parameters(block) - large - once
@@ -113,6 +113,11 @@ def large_layers(block: nn.Module) -> list[tuple[str, nn.Linear]]:
     return [
         (name, layer) for name, layer in block.named_modules() if isinstance(layer, nn.Linear) and id(layer) not in once and "lora" not in name
     ]
+
+
+def large_weights(block: nn.Module) -> int:
+    """Parameters of a block's large layers."""
+    return sum(_parameters(layer) for _, layer in large_layers(block))
 
 
 def bits_of_blocks(blocks: Iterable[nn.Module]) -> float:

@@ -10,6 +10,7 @@ while the pictures are decoded. From exact to small: everything resident in bflo
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from .cost import Sizes, decode_bytes, prepared_bytes, unpacking_bytes, work_bytes
@@ -124,11 +125,12 @@ def choose(sizes: Sizes, machine: Machine, work: Work, wanted: str = "auto", bit
     if wanted == "auto" and machine.kind == "mps":
         return _on_processor(sizes, machine, work, bits_stored)
     last, count = names[-1], len(sizes.blocks)
-    away = 0 if machine.kind == "mps" or last == "full" else count
-    smallest = _needed(last, sizes, work, bits_stored, math.floor(most_visiting[last] * count), away) + (sizes.encoders if last == "full" else 0)
+    visiting = math.floor(most_visiting[last] * count)
+    parked = 0 if machine.kind == "mps" or last == "full" else count - visiting
+    smallest = _needed(last, sizes, work, bits_stored, visiting, parked) + (sizes.encoders if last == "full" else 0)
     raise InputError(
         f"{machine.name} has {machine.free / GIB:.1f} GiB free, and pictures of {work.width} x {work.height} pixels need at least {smallest / GIB:.1f} GiB "
-        f"of it and {_at_home(last, sizes, bits_stored, away) / GIB:.1f} GiB of the machine's own memory. {what_next}"
+        f"of it and {_at_home(last, sizes, bits_stored, visiting, parked) / GIB:.1f} GiB of the machine's own memory. {what_next}"
     )
 
 
@@ -171,25 +173,45 @@ def _fitted(name: str, sizes: Sizes, machine: Machine, work: Work, bits_stored: 
         return None
     # Apple's card shares the machine's memory: what leaves it for the same memory makes no room.
     most_parked = count - visiting if machine.kind != "mps" else 0
-    parked = next((k for k in range(most_parked + 1) if _decoding(name, sizes, work, bits_stored, visiting + k) + MARGIN <= machine.free), None)
-    if parked is None or _at_home(name, sizes, bits_stored, visiting + parked) > machine.memory_free:
+    parked = next((k for k in range(most_parked + 1) if _decoding(name, sizes, work, bits_stored, visiting, k) + MARGIN <= machine.free), None)
+    if parked is None or _at_home(name, sizes, bits_stored, visiting, parked) > machine.memory_free:
         return None
-    peak = _needed(name, sizes, work, bits_stored, visiting, visiting + parked)
+    peak = _needed(name, sizes, work, bits_stored, visiting, parked)
     if name != "full":
         return Plan(name, visiting, parked, False, round(peak))
     return Plan(name, 0, 0, True, round(peak + sizes.encoders)) if parked == 0 and peak + sizes.encoders <= machine.free else None
 
 
-def _at_home(name: str, sizes: Sizes, bits_stored: float, away: int) -> float:
+def travellers(blocks: Sequence[int], visiting: int, parked: int) -> tuple[set[int], set[int]]:
+    """The places of the blocks that visit, and of those that are parked while pictures are decoded; `blocks` are their sizes in the order of work.
+
+    Visitors are spread as evenly as can be, so that their copies hide behind the work between them. Of the others the largest are parked.
+    """
+    visitors = set(spread(len(blocks), visiting))
+    others = sorted((place for place in range(len(blocks)) if place not in visitors), key=lambda place: -blocks[place])
+    return visitors, set(others[:parked])
+
+
+def spread(count: int, chosen: int) -> list[int]:
+    """`chosen` of `count` places, as evenly as can be."""
+    return [(2 * i + 1) * count // (2 * chosen) for i in range(chosen)]
+
+
+def _away(sizes: Sizes, visiting: int, parked: int) -> int:
+    """Weights of the blocks that are not on the card."""
+    return sum(sizes.blocks[place] for places in travellers(sizes.blocks, visiting, parked) for place in places)
+
+
+def _at_home(name: str, sizes: Sizes, bits_stored: float, visiting: int, parked: int) -> float:
     """Bytes of page-locked memory that blocks take at home; the system's allocator rounds each tensor up to a power of two, by two thirds in all."""
-    return sum(sorted(sizes.blocks)[len(sizes.blocks) - away :]) * (bits_stored if name == "stored" else BITS[name]) / 8 * 5 / 3
+    return _away(sizes, visiting, parked) * (bits_stored if name == "stored" else BITS[name]) / 8 * 5 / 3
 
 
-def _weights(name: str, sizes: Sizes, bits_stored: float, away: int) -> float:
-    """Bytes of the transformer on the card while `away` blocks are not there."""
+def _weights(name: str, sizes: Sizes, bits_stored: float, visiting: int, parked: int) -> float:
+    """Bytes of the transformer on the card while these blocks are not there."""
     bits = bits_stored if name == "stored" else BITS[name]
     # A layer's scales: one float32 a row of float8, counted with the 16-bit rest by a small factor.
-    blocks = sum(sorted(sizes.blocks)[: len(sizes.blocks) - away]) * bits / 8 * 1.005
+    blocks = (sum(sizes.blocks) - _away(sizes, visiting, parked)) * bits / 8 * 1.005
     return blocks + 2 * (sizes.block_rest + sizes.rest + (sizes.modulation if name == "full" else 0))
 
 
@@ -199,16 +221,16 @@ def _denoising(name: str, sizes: Sizes, work: Work, bits_stored: float, visiting
     two_visitors = min(visiting, 2) * max(sizes.blocks) * bits / 8
     unpacking = unpacking_bytes(sizes) if bits < 16 else 0
     step = max(work_bytes(sizes, work.tokens) + unpacking, sizes.autoencoder + decode_bytes(PREVIEW_SIDE, PREVIEW_SIDE))
-    return _weights(name, sizes, bits_stored, visiting) + two_visitors + prepared_bytes(sizes, work.steps) + step
+    return _weights(name, sizes, bits_stored, visiting, 0) + two_visitors + prepared_bytes(sizes, work.steps) + step
 
 
-def _decoding(name: str, sizes: Sizes, work: Work, bits_stored: float, away: int) -> float:
+def _decoding(name: str, sizes: Sizes, work: Work, bits_stored: float, visiting: int, parked: int) -> float:
     """Most bytes while a picture is decoded, or a prompt encoded."""
-    return _weights(name, sizes, bits_stored, away) + max(sizes.autoencoder + decode_bytes(work.width, work.height), sizes.encoder_visit)
+    return _weights(name, sizes, bits_stored, visiting, parked) + max(sizes.autoencoder + decode_bytes(work.width, work.height), sizes.encoder_visit)
 
 
-def _needed(name: str, sizes: Sizes, work: Work, bits_stored: float, visiting: int, away_while_decoding: int) -> float:
-    return max(_denoising(name, sizes, work, bits_stored, visiting), _decoding(name, sizes, work, bits_stored, away_while_decoding)) + MARGIN
+def _needed(name: str, sizes: Sizes, work: Work, bits_stored: float, visiting: int, parked: int) -> float:
+    return max(_denoising(name, sizes, work, bits_stored, visiting), _decoding(name, sizes, work, bits_stored, visiting, parked)) + MARGIN
 
 
 def _on_processor(sizes: Sizes, machine: Machine, work: Work, bits_stored: float) -> Plan:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from .cost import large_layers
-from .memory import Plan
+from .cost import large_layers, large_weights
+from .memory import Plan, travellers
 from .packed import FP8, Fp8Linear, Nf4Linear, PackedLinear, tensors_of
 
 if TYPE_CHECKING:
@@ -148,8 +148,7 @@ def place(pipeline: JointDiTPipeline, plan: Plan, device: torch.device, dtype: t
     """
     transformer = pipeline.transformer.requires_grad_(False).eval()
     blocks = [*transformer.transformer_blocks, *transformer.single_transformer_blocks]
-    travelling = spread(len(blocks), plan.visiting + plan.parked)
-    visiting = {travelling[i] for i in spread(len(travelling), plan.visiting)}
+    visiting, parked = travellers([large_weights(block) for block in blocks], plan.visiting, plan.parked)
     visitors = Visitors(device)
     # Users' LoRAs sit beside separate layers. On the processor a fused layer would be a copy of what is mapped from the file; a small model can afford it.
     fuse = not has_user_loras(transformer) and (device.type != "cpu" or dtype == torch.float32)
@@ -161,9 +160,9 @@ def place(pipeline: JointDiTPipeline, plan: Plan, device: torch.device, dtype: t
             block.fuse_projections()
         for name, layer in large_layers(block):
             block.set_submodule(name, _stored(layer, plan.name, dtype, fp8_products))
-        if i in travelling:
+        if i in visiting | parked:
             fixed = {id(t) for layer in once for _, t in tensors_of(layer)}
-            visitors.add(block, [t for _, t in tensors_of(block) if id(t) not in fixed], stays=i not in visiting)
+            visitors.add(block, [t for _, t in tensors_of(block) if id(t) not in fixed], stays=i in parked)
     in_blocks = {id(t) for block in blocks for _, t in tensors_of(block)}
     for wide, tensor in tensors_of(transformer):
         if id(tensor) not in in_blocks:
@@ -200,11 +199,6 @@ def _stored(layer: nn.Linear, plan: str, dtype: torch.dtype, fp8_products: bool)
     if plan == "nf4" and layer.in_features % 64 == 0:
         return Nf4Linear.pack(layer)
     return layer
-
-
-def spread(count: int, chosen: int) -> list[int]:
-    """`chosen` of `count` places, as evenly as can be: the copies of visitors then hide behind the work between them."""
-    return [(2 * i + 1) * count // (2 * chosen) for i in range(chosen)]
 
 
 def _move(modules: Iterable[nn.Module], device: torch.device, dtype: torch.dtype | None) -> None:
