@@ -62,7 +62,7 @@ class Recipe:
     input_lora_rank: int = 64
     guidance: float = 5.0
     autoencoder: Schedule = field(default=Schedule(steps=5500, batch=64, learning_rate=1e-3, warmup=100, weight_decay=0.0))
-    base: Schedule = field(default=Schedule(steps=11_000, batch=512, learning_rate=1e-3, warmup=300, optimizer="muon"))
+    base: Schedule = field(default=Schedule(steps=13_000, batch=512, learning_rate=1e-3, warmup=300, optimizer="muon"))
     joint: Schedule = field(default=Schedule(steps=2400, batch=256, learning_rate=1e-3, warmup=100))
     estimating: Schedule = field(default=Schedule(steps=800, batch=256, learning_rate=4e-4, warmup=50, average=0.995))
     reading: Schedule = field(default=Schedule(steps=4000, batch=64, learning_rate=3e-4, warmup=100, average=0.995))
