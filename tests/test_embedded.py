@@ -60,13 +60,14 @@ def share(pictures: np.ndarray, colour: str) -> float:
 @pytest.mark.parametrize("colour", ["red", "green", "blue", "yellow", "purple"])
 def test_colours_of_solids_follow_the_prompt(colour: str) -> None:
     """The colour asked for covers more of the picture than it does when each other colour is asked for."""
-    asked = share(images(f"a {colour} cube"), colour)
-    others = [share(images(f"a {other} cube"), colour) for other in ("red", "green", "blue", "yellow", "purple") if other != colour]
+    asked = share(images(f"a {colour} cube on a white background"), colour)
+    others = [share(images(f"a {other} cube on a white background"), colour) for other in ("red", "green", "blue", "yellow", "purple") if other != colour]
     assert asked > 0.03 and asked > 2 * max(others)
 
 
 def test_a_word_that_no_caption_has_is_painted() -> None:
-    assert share(images("a navy cube"), "blue") > 2 * max(share(images("a navy cube"), other) for other in ("red", "green", "yellow", "purple"))
+    pictures = images("a navy cube on a white background")
+    assert share(pictures, "blue") > 2 * max(share(pictures, other) for other in ("red", "green", "yellow", "purple"))
 
 
 def read_as(pipeline: JointDiTPipeline, sentence: str, words: dict[str, str], classes: list[str]) -> float:
