@@ -16,13 +16,17 @@ import torch
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(scope="module")
-def benchmark() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("full_size", Path(__file__).parents[1] / "benchmarks" / "full_size.py")
+def program(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[1] / "benchmarks" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
-    sys.modules["full_size"] = module  # its dataclasses look themselves up
+    sys.modules[name] = module  # its dataclasses look themselves up, and others may need it
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def benchmark() -> ModuleType:
+    return program("full_size")
 
 
 @pytest.fixture(scope="module")
@@ -61,3 +65,12 @@ def test_small_cards(benchmark: ModuleType, capsys: pytest.CaptureFixture[str]) 
         estimate, target = (float(cell.split()[0]) for cell in (row.split("|")[3], row.split("|")[5]))
         assert estimate < target and "not measured" in row
     assert len(rows) == 4
+
+
+def test_training_steps(benchmark: ModuleType, tiny: object) -> None:
+    """Every row of the benchmark of training is timed, and set beside what the estimate says of it."""
+    training = program("training")
+    for options in training.ROWS.values():
+        first, later, peak, expected = training.steps_of(tiny, options, 64, 3, CPU)
+        assert first > 0 and later > 0 and peak == 0  # nothing is measured on the processor
+        assert expected.addons == expected.gradients > 0 and (expected.optimizer == 2 * expected.addons) == (options.optimizer == "adamw")
