@@ -64,7 +64,7 @@ def batch(scale: Scale, model: JointDiTTransformer2DModel, options: JointOptions
 
 
 def steps_of(scale: Scale, options: JointOptions, size: int, steps: int, device: torch.device) -> tuple[float, float, int, Need]:
-    """Seconds of the first and of a later step, peak bytes on the card, and what was expected."""
+    """Seconds of the first and of a later step, peak bytes on the card (0 on the processor), and what was expected; `steps` are at least 3."""
     model = prepared(scale, options, device)
     began: list[float] = []
 
@@ -88,7 +88,7 @@ def main() -> int:
     """Measure and print; returns 1 where a step takes more memory than was expected."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scale", choices=["full", "reduced"])
-    parser.add_argument("--steps", type=int, default=6)
+    parser.add_argument("--steps", type=int, default=6, help="at least 3")
     parser.add_argument("--size", type=int, default=512, help="side of the square pictures")
     parser.add_argument("--row", action="append", choices=[*ROWS], help="only this row")
     arguments = parser.parse_args()

@@ -208,7 +208,7 @@ def _at_home(name: str, sizes: Sizes, bits_stored: float, visiting: int, parked:
 
 
 def _weights(name: str, sizes: Sizes, bits_stored: float, visiting: int, parked: int) -> float:
-    """Bytes of the transformer on the card while these blocks are not there."""
+    """Bytes of the transformer on the card while so many visiting and parked blocks are not there."""
     bits = bits_stored if name == "stored" else BITS[name]
     # A layer's scales: one float32 a row of float8, counted with the 16-bit rest by a small factor.
     blocks = (sum(sizes.blocks) - _away(sizes, visiting, parked)) * bits / 8 * 1.005
